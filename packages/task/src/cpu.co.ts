@@ -1,0 +1,46 @@
+/**
+ * Per-CPU exclusion: interrupts off, IPIs that wait for them, RCU grace periods. An IRQ-off region is also an RCU-sched
+ * read section, which is what keeps page tables alive under gup-fast (reference B.11, "Why IRQs off suffices").
+ */
+import { P_IPI, P_IRQ, P_RCU } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { Cpu, Sched } from './state.ts';
+import { waitOn } from './wait.sched.ts';
+
+/** Interrupts off on this CPU (Linux: local_irq_save); nests. */
+export function* localIrqSave(sched: Sched): Task<void> {
+  yield P_IRQ;
+  const task = sched.current;
+  task.cpu.irqOwner = task;
+  task.cpu.irqDepth++;
+  task.rcuDepth++;
+}
+
+/** Begins an RCU read section (Linux: rcu_read_lock); nests. */
+export function* rcuReadLock(sched: Sched): Task<void> {
+  yield P_RCU;
+  sched.current.rcuDepth++;
+}
+
+/**
+ * Runs `handler` on every CPU but this one whose bit in `mask` is set, each as soon as it has interrupts on, and returns
+ * when all have (Linux: smp_call_function_many with wait). The handler runs in interrupt context: it must not wait.
+ */
+export function* sendIpi(sched: Sched, mask: number, handler: (cpu: Cpu) => void): Task<void> {
+  for (const cpu of sched.cpus) {
+    if (cpu === sched.current.cpu || ((mask >>> cpu.id) & 1) === 0) continue;
+    yield P_IPI;
+    while (cpu.irqOwner !== null) yield* waitOn(sched, cpu.irqOn);
+    handler(cpu);
+  }
+}
+
+/** Returns when every read section that was open at the call has ended (Linux: synchronize_rcu). */
+export function* synchronizeRcu(sched: Sched): Task<void> {
+  yield P_RCU;
+  for (const task of sched.tasks) {
+    if (task.rcuDepth === 0) continue;
+    const left = task.rcuLeft;
+    while (task.rcuDepth > 0 && task.rcuLeft === left) yield* waitOn(sched, sched.rcuWait);
+  }
+}
