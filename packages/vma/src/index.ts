@@ -1,0 +1,64 @@
+export type { RangeNode } from './node.ts';
+export { RangeTree, createRangeTree, findRange, rangeContaining, rangeBefore } from './tree.ts';
+export { insertRange, eraseRange, resizeRange } from './edit.ts';
+export { findGap, findGapFromTop } from './gap.ts';
+export { RangeCursor, createRangeCursor, seekRange, nextRange, prevRange } from './cursor.ts';
+export { checkTree } from './check.ts';
+export {
+  VM_READ,
+  VM_WRITE,
+  VM_EXEC,
+  VM_SHARED,
+  VM_MAYREAD,
+  VM_MAYWRITE,
+  VM_MAYEXEC,
+  VM_MAYSHARE,
+  VM_GROWSDOWN,
+  VM_UFFD_MISSING,
+  VM_PFNMAP,
+  VM_MAYBE_GUARD,
+  VM_UFFD_WP,
+  VM_LOCKED,
+  VM_IO,
+  VM_SEQ_READ,
+  VM_RAND_READ,
+  VM_DONTCOPY,
+  VM_DONTEXPAND,
+  VM_LOCKONFAULT,
+  VM_ACCOUNT,
+  VM_NORESERVE,
+  VM_HUGETLB,
+  VM_SYNC,
+  VM_ARCH_1,
+  VM_WIPEONFORK,
+  VM_DONTDUMP,
+  VM_SOFTDIRTY,
+  VM_MIXEDMAP,
+  VM_HUGEPAGE,
+  VM_NOHUGEPAGE,
+  VM_MERGEABLE,
+  VM_ACCESS_FLAGS,
+  VM_LOCKED_MASK,
+  VM_SPECIAL,
+  isCowMapping,
+  formatVmaFlags,
+} from './flags.ts';
+export { Vma, vmaIsAnonymous, vmaIsAccessible } from './vma.ts';
+export type { VmaTreeOptions, AreaLimits } from './vma-tree.ts';
+export {
+  DEFAULT_MAX_MAP_COUNT,
+  VmaTree,
+  createVmaTree,
+  findVma,
+  vmaLookup,
+  findVmaIntersection,
+  nextVma,
+  prevVma,
+  vmasIn,
+  mapCountAllows,
+  insertVma,
+  eraseVma,
+  splitVma,
+  unmappedArea,
+  checkVmaTree,
+} from './vma-tree.ts';

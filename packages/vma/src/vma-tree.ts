@@ -1,0 +1,237 @@
+/**
+ * The VMAs of one address space: Linux's `mm->mm_mt` with `mm->map_count`, find_vma and its relatives, and the part of
+ * __split_vma that concerns the tree (reference N.16). Below it a range tree of page numbers. Merging, expanding and
+ * the hooks of files are not here. Every function needs the address space's mmap_lock: for reading to look up, for
+ * writing to change; this package cannot check it.
+ */
+import { ENOMEM, InvariantError, alignDown, alignUp, checkAddress, checkInteger } from '@mmkit/base';
+import { checkTree } from './check.ts';
+import { createRangeCursor, nextRange, seekRange } from './cursor.ts';
+import { eraseRange, insertRange, resizeRange } from './edit.ts';
+import { findGap, findGapFromTop } from './gap.ts';
+import type { RangeTree } from './tree.ts';
+import { createRangeTree, findRange, rangeBefore } from './tree.ts';
+import { Vma } from './vma.ts';
+
+/** vm.max_map_count as Linux starts with it: USHRT_MAX − 5. */
+export const DEFAULT_MAX_MAP_COUNT = 65530;
+
+export class VmaTree {
+  /** The VMAs by page numbers: address / pageSize, exact. Written by this file only. */
+  readonly ranges: RangeTree<Vma>;
+  /** Bytes a page has. */
+  readonly pageSize: number;
+  /** 1 / pageSize, a power of two, so multiplying by it is exact. */
+  readonly pagesPerByte: number;
+  /** First address no VMA may reach (TASK_SIZE). */
+  readonly taskSize: number;
+  /** vm.max_map_count; see `mapCountAllows`. The owner may change it. */
+  maxMapCount: number;
+
+  constructor(pageSize: number, taskSize: number, maxMapCount: number) {
+    this.ranges = createRangeTree<Vma>();
+    this.pageSize = pageSize;
+    this.pagesPerByte = 1 / pageSize;
+    this.taskSize = taskSize;
+    this.maxMapCount = maxMapCount;
+  }
+
+  /** How many VMAs there are (mm->map_count). */
+  get mapCount(): number {
+    return this.ranges.size;
+  }
+}
+
+/** What a tree is made of; all have defaults. */
+export interface VmaTreeOptions {
+  /** Bytes a page has: 4096 (default), 16384 or 65536. */
+  readonly pageSize?: 4096 | 16384 | 65536;
+  /** First address no VMA may reach, a multiple of the page size; 2^47 by default. */
+  readonly taskSize?: number;
+  /** vm.max_map_count, 65530 by default. */
+  readonly maxMapCount?: number;
+}
+
+/** Where `unmappedArea` may look, in bytes. */
+export interface AreaLimits {
+  /** Lowest address wanted. */
+  readonly low: number;
+  /** The area must end at or below it. */
+  readonly high: number;
+  /** The area's start is a multiple of it: a power of two, at least the page size, which is the default. */
+  readonly align?: number;
+  /** True: the highest area; false (default): the lowest. */
+  readonly topDown?: boolean;
+}
+
+/** Makes an empty tree. Throws `RangeError` for a bad option. */
+export function createVmaTree(options: VmaTreeOptions = {}): VmaTree {
+  const { pageSize = 4096, taskSize = 2 ** 47, maxMapCount = DEFAULT_MAX_MAP_COUNT } = options;
+  if (pageSize !== 4096 && pageSize !== 16384 && pageSize !== 65536) {
+    throw new RangeError(`pageSize: expected 4096, 16384 or 65536, got ${String(pageSize)}`);
+  }
+  checkPageAddress('taskSize', taskSize, pageSize);
+  checkInteger('maxMapCount', maxMapCount, 0, Number.MAX_SAFE_INTEGER);
+  return new VmaTree(pageSize, taskSize, maxMapCount);
+}
+
+/** The first VMA whose end is above `address`: the one that contains it, else the next; null if none (find_vma). */
+export function findVma(tree: VmaTree, address: number): Vma | null {
+  checkAddress('address', address);
+  return findRange(tree.ranges, address * tree.pagesPerByte);
+}
+
+/** The VMA that contains `address`, or null (vma_lookup). */
+export function vmaLookup(tree: VmaTree, address: number): Vma | null {
+  const vma = findVma(tree, address);
+  return vma !== null && vma.start <= address ? vma : null;
+}
+
+/** The first VMA with a byte in [start, end), or null (find_vma_intersection). */
+export function findVmaIntersection(tree: VmaTree, start: number, end: number): Vma | null {
+  checkAddress('end', end);
+  const vma = findVma(tree, start);
+  return vma !== null && vma.start < end ? vma : null;
+}
+
+/** The VMA after `vma`, or null. Throws `InvariantError('VMA_ABSENT')` if `vma` is not in the tree. */
+export function nextVma(tree: VmaTree, vma: Vma): Vma | null {
+  checkPresent(tree, vma);
+  return findRange(tree.ranges, vma.end * tree.pagesPerByte);
+}
+
+/** The VMA before `vma`, or null. Throws `InvariantError('VMA_ABSENT')` if `vma` is not in the tree. */
+export function prevVma(tree: VmaTree, vma: Vma): Vma | null {
+  checkPresent(tree, vma);
+  return rangeBefore(tree.ranges, vma.start * tree.pagesPerByte);
+}
+
+/** All VMAs with a byte in [start, end), in order: a list of its own, so the tree may change while it is walked. */
+export function vmasIn(tree: VmaTree, start: number, end: number): Vma[] {
+  checkAddress('start', start);
+  checkAddress('end', end);
+  const list: Vma[] = [];
+  const cursor = createRangeCursor(tree.ranges);
+  seekRange(cursor, start * tree.pagesPerByte);
+  while (cursor.value !== null && cursor.value.start < end) {
+    list.push(cursor.value);
+    nextRange(cursor);
+  }
+  return list;
+}
+
+/** True if `more` further VMAs stay within vm.max_map_count. Callers ask first and return -ENOMEM, as Linux's do. */
+export function mapCountAllows(tree: VmaTree, more: number): boolean {
+  return tree.mapCount + more <= tree.maxMapCount;
+}
+
+/**
+ * Adds a VMA (vma_link). Throws `RangeError` for bounds that are empty, not page-aligned or above `taskSize`, and for a
+ * `pgoff` that is not an integer of 0 or more, `InvariantError('VMA_ATTACHED')` if it is in a tree already,
+ * `InvariantError('VMA_OVERLAP')` if another is in the way.
+ */
+export function insertVma(tree: VmaTree, vma: Vma): void {
+  const { start, end } = vma;
+  checkPageAddress('vma.start', start, tree.pageSize);
+  checkPageAddress('vma.end', end, tree.pageSize);
+  checkInteger('vma.end', end, start + tree.pageSize, tree.taskSize);
+  checkInteger('vma.pgoff', vma.pgoff, 0, Number.MAX_SAFE_INTEGER);
+  if (vma.tree !== null) throw new InvariantError('VMA_ATTACHED', `${describe(vma)} is in a tree already`);
+  const other = findVmaIntersection(tree, start, end);
+  if (other !== null) throw new InvariantError('VMA_OVERLAP', `${describe(vma)} overlaps ${describe(other)}`);
+  insertRange(tree.ranges, start * tree.pagesPerByte, end * tree.pagesPerByte, vma);
+  vma.tree = tree;
+}
+
+/** Removes a VMA; its fields stay. Throws `InvariantError('VMA_ABSENT')` if it is not in the tree. */
+export function eraseVma(tree: VmaTree, vma: Vma): void {
+  checkPresent(tree, vma);
+  eraseRange(tree.ranges, vma.start * tree.pagesPerByte);
+  vma.tree = null;
+}
+
+/**
+ * Cuts a VMA in two at `address` and returns the new, upper one; `vma` keeps the lower part (__split_vma with new_below
+ * false). The upper one has the same flags, file and anonVma, and `pgoff` further on. Throws
+ * `InvariantError('VMA_ABSENT')` if `vma` is not in the tree, `RangeError` if `address` is not page-aligned,
+ * `InvariantError('VMA_SPLIT')` if it is not strictly inside. Cloning the anon_vma chain and the count limit are the
+ * caller's business.
+ */
+export function splitVma(tree: VmaTree, vma: Vma, address: number): Vma {
+  checkPresent(tree, vma);
+  checkPageAddress('address', address, tree.pageSize);
+  const { start, end } = vma;
+  if (address <= start || address >= end) {
+    throw new InvariantError('VMA_SPLIT', `${hex(address)} is not inside ${describe(vma)}`);
+  }
+  const scale = tree.pagesPerByte;
+  const upper = new Vma(address, end, vma.flags, vma.pgoff + (address - start) * scale, vma.file, vma.anonVma);
+  resizeRange(tree.ranges, start * scale, start * scale, address * scale);
+  insertRange(tree.ranges, address * scale, end * scale, upper);
+  vma.end = address;
+  upper.tree = tree;
+  return upper;
+}
+
+/**
+ * The start of `length` free bytes, or -ENOMEM (vm_unmapped_area). As in Linux an alignment above the page is met by
+ * looking for a hole larger by align − pageSize, so a hole that would just fit may be passed over; the limits are
+ * rounded inwards to pages. Throws `RangeError` for a length that is not one or more pages, and for a bad alignment or
+ * limit.
+ */
+export function unmappedArea(tree: VmaTree, length: number, limits: AreaLimits): number {
+  const { pageSize, pagesPerByte } = tree;
+  const { low, high, align = pageSize, topDown = false } = limits;
+  checkPageAddress('length', length, pageSize);
+  checkAddress('low', low);
+  checkAddress('high', high);
+  checkPageAddress('align', align, pageSize);
+  if (!Number.isInteger(Math.log2(align))) {
+    throw new RangeError(`align: expected a power of two, got ${align}`);
+  }
+  const pages = (length + align - pageSize) * pagesPerByte;
+  const floor = Math.ceil(low * pagesPerByte);
+  const ceiling = Math.floor(high * pagesPerByte);
+  if (topDown) {
+    const to = findGapFromTop(tree.ranges, pages, floor, ceiling);
+    return to < 0 ? -ENOMEM : alignDown(to * pageSize - length, align);
+  }
+  const from = findGap(tree.ranges, pages, floor, ceiling);
+  return from < 0 ? -ENOMEM : alignUp(from * pageSize, align);
+}
+
+/**
+ * Throws `InvariantError` unless the range tree is whole (`checkTree`) and every VMA lies where it says, knows its tree
+ * and ends at or below `taskSize`. Time O(n).
+ */
+export function checkVmaTree(tree: VmaTree): void {
+  checkTree(tree.ranges);
+  const cursor = createRangeCursor(tree.ranges);
+  seekRange(cursor, 0);
+  for (let vma = cursor.value; vma !== null; vma = nextRange(cursor) ? cursor.value : null) {
+    const placed = cursor.start * tree.pageSize === vma.start && cursor.end * tree.pageSize === vma.end;
+    if (!placed || vma.tree !== tree || vma.end > tree.taskSize) {
+      throw new InvariantError('TREE_BROKEN', `${describe(vma)} is not where it says`);
+    }
+  }
+}
+
+function checkPageAddress(name: string, value: number, pageSize: number): void {
+  checkAddress(name, value);
+  // Exact, as pageSize is a power of two, and cheaper than the remainder of two doubles.
+  if (!Number.isInteger(value / pageSize)) {
+    throw new RangeError(`${name}: expected a multiple of ${pageSize}, got ${value}`);
+  }
+}
+
+function checkPresent(tree: VmaTree, vma: Vma): void {
+  if (vma.tree !== tree) throw new InvariantError('VMA_ABSENT', `${describe(vma)} is not in the tree`);
+}
+
+function describe(vma: Vma): string {
+  return `VMA [${hex(vma.start)}, ${hex(vma.end)})`;
+}
+
+function hex(address: number): string {
+  return `0x${address.toString(16)}`;
+}

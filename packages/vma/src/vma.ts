@@ -1,0 +1,50 @@
+/**
+ * One virtual memory area: `struct vm_area_struct` (reference N.16). Data only: what a file or an anon_vma is, higher
+ * floors know; here they are identities that a split copies. Protected by mmap_lock, as the tree it is in.
+ */
+import { VM_ACCESS_FLAGS } from './flags.ts';
+import type { VmaTree } from './vma-tree.ts';
+
+export class Vma {
+  /** First address, a multiple of the page size. While in a tree written by vma-tree.ts only, as is `end`. */
+  start: number;
+  /** First address after it. */
+  end: number;
+  /** VM_* flags (flags.ts), an int32. The owner of the address space writes it, under mmap_lock for writing. */
+  flags: number;
+  /** Page offset of `start` in the file; in anonymous memory the page number `start` had when it was mapped. */
+  pgoff: number;
+  /** The file mapped, or null for private anonymous memory (vm_file). Written by the owner of the address space. */
+  file: object | null;
+  /** The anon_vma, or null until the first anonymous page. Written by the owner of the address space. */
+  anonVma: object | null;
+  /** The tree it is in, or null (vm_mm, and the attached state). Written by vma-tree.ts only. */
+  tree: VmaTree | null;
+
+  constructor(
+    start: number,
+    end: number,
+    flags: number,
+    pgoff: number,
+    file: object | null = null,
+    anonVma: object | null = null,
+  ) {
+    this.start = start;
+    this.end = end;
+    this.flags = flags | 0;
+    this.pgoff = pgoff;
+    this.file = file;
+    this.anonVma = anonVma;
+    this.tree = null;
+  }
+}
+
+/** True for private anonymous memory (vma_is_anonymous). Linux asks for absent `vm_ops`; ours is an absent file. */
+export function vmaIsAnonymous(vma: Vma): boolean {
+  return vma.file === null;
+}
+
+/** True when some access is allowed: not PROT_NONE (vma_is_accessible, N.22). */
+export function vmaIsAccessible(vma: Vma): boolean {
+  return (vma.flags & VM_ACCESS_FLAGS) !== 0;
+}

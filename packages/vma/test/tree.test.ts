@@ -1,0 +1,220 @@
+import { describe, expect, it } from 'vitest';
+import type { RangeTree } from '../src/index.ts';
+import {
+  checkTree,
+  createRangeCursor,
+  createRangeTree,
+  eraseRange,
+  findGap,
+  findGapFromTop,
+  findRange,
+  insertRange,
+  nextRange,
+  prevRange,
+  rangeBefore,
+  rangeContaining,
+  resizeRange,
+  seekRange,
+} from '../src/index.ts';
+import { childAt } from '../src/node.ts';
+import { codeOf, dump } from './naive.ts';
+
+/** Ranges [10 i, 10 i + 6), value i, for i below n: holes of 4 between them. */
+function comb(n: number): RangeTree<number> {
+  const tree = createRangeTree<number>();
+  for (let i = 0; i < n; i++) insertRange(tree, 10 * i, 10 * i + 6, i);
+  return tree;
+}
+
+describe('RangeTree lookups', () => {
+  it('an empty tree has no range and one hole', () => {
+    const tree = createRangeTree<number>();
+    checkTree(tree);
+    expect([findRange(tree, 0), rangeContaining(tree, 0), rangeBefore(tree, 9)]).toEqual([null, null, null]);
+    expect([findGap(tree, 5, 10, 20), findGapFromTop(tree, 5, 10, 20)]).toEqual([10, 20]);
+    expect(seekRange(createRangeCursor(tree), 0)).toBe(false);
+  });
+
+  it('bounds are half open: the start is in the range, the end is not', () => {
+    const tree = comb(500);
+    expect(rangeContaining(tree, 1000)).toBe(100);
+    expect(rangeContaining(tree, 1005)).toBe(100);
+    expect(rangeContaining(tree, 1006)).toBe(null);
+    expect(findRange(tree, 1005)).toBe(100);
+    expect(findRange(tree, 1006)).toBe(101);
+    expect(rangeBefore(tree, 1000)).toBe(99);
+    expect(rangeBefore(tree, 1001)).toBe(100);
+  });
+
+  it('there is nothing after the last range and nothing before the first', () => {
+    const tree = comb(500);
+    expect(findRange(tree, 4996)).toBe(null);
+    expect(rangeContaining(tree, 5000)).toBe(null);
+    expect(rangeBefore(tree, 0)).toBe(null);
+  });
+
+  it('ranges that touch are two ranges', () => {
+    const tree = createRangeTree<number>();
+    insertRange(tree, 5, 10, 1);
+    insertRange(tree, 10, 12, 2);
+    expect([rangeContaining(tree, 9), rangeContaining(tree, 10)]).toEqual([1, 2]);
+    expect(findGap(tree, 1, 5, 12)).toBe(-1);
+  });
+});
+
+describe('RangeTree changes', () => {
+  it('N.17: no two ranges overlap; a refused insert changes nothing', () => {
+    const tree = comb(500);
+    const before = dump(tree);
+    for (const [start, end] of [
+      [1000, 1001],
+      [1005, 1007],
+      [999, 1001],
+      [0, 9000],
+      [1006, 1011],
+    ] as const) {
+      expect(codeOf(() => insertRange(tree, start, end, -1))).toBe('RANGE_OVERLAP');
+    }
+    checkTree(tree);
+    expect(dump(tree)).toEqual(before);
+  });
+
+  it('erase names a start; a refused erase changes nothing', () => {
+    const tree = comb(500);
+    const before = dump(tree);
+    for (const start of [1001, 1006, 999, 5000]) expect(codeOf(() => eraseRange(tree, start))).toBe('RANGE_ABSENT');
+    expect(dump(tree)).toEqual(before);
+    expect(eraseRange(tree, 1000)).toBe(100);
+    expect(tree.size).toBe(499);
+  });
+
+  it('resize keeps the order: a neighbour is not run over, across leaves too; a refused one changes nothing', () => {
+    const tree = comb(500);
+    const before = dump(tree);
+    for (let i = 1; i < 499; i++) {
+      expect(codeOf(() => resizeRange(tree, 10 * i, 10 * i - 5, 10 * i + 6))).toBe('RANGE_OVERLAP');
+      expect(codeOf(() => resizeRange(tree, 10 * i, 10 * i, 10 * i + 11))).toBe('RANGE_OVERLAP');
+    }
+    expect(codeOf(() => resizeRange(tree, 3, 3, 4))).toBe('RANGE_ABSENT');
+    expect(dump(tree)).toEqual(before);
+    resizeRange(tree, 1000, 996, 1010);
+    checkTree(tree);
+    expect([rangeContaining(tree, 996), rangeContaining(tree, 1009)]).toEqual([100, 100]);
+  });
+
+  it('bounds that are no range throw RangeError and change nothing', () => {
+    const tree = comb(3);
+    const before = dump(tree);
+    for (const [start, end] of [
+      [5, 5],
+      [7, 6],
+      [-1, 1],
+      [0.5, 1],
+      [NaN, 1],
+      [0, 2 ** 53],
+      [0, Infinity],
+    ] as const) {
+      expect(codeOf(() => insertRange(tree, start, end, 0))).toBe('RangeError');
+      expect(codeOf(() => resizeRange(tree, 0, start, end))).toBe('RangeError');
+    }
+    expect(dump(tree)).toEqual(before);
+  });
+
+  it('a tree that is emptied is as a new one, and its values can be collected', () => {
+    const tree = comb(3000);
+    for (let i = 0; i < 3000; i++) eraseRange(tree, 10 * ((i * 7) % 3000));
+    checkTree(tree);
+    expect([tree.size, tree.root.leaf, tree.root.count]).toEqual([0, true, 0]);
+  });
+});
+
+describe('RangeTree holes', () => {
+  it('the lowest and the highest hole long enough, cut by the limits', () => {
+    const tree = comb(2000);
+    eraseRange(tree, 5000);
+    expect(findGap(tree, 14, 0, 30_000)).toBe(4996);
+    expect(findGapFromTop(tree, 14, 0, 19_990)).toBe(5010);
+    expect(findGap(tree, 14, 4997, 19_000)).toBe(-1);
+    expect(findGap(tree, 13, 4997, 19_000)).toBe(4997);
+    expect(findGapFromTop(tree, 14, 0, 5009)).toBe(-1);
+    expect(findGapFromTop(tree, 13, 0, 5009)).toBe(5009);
+  });
+
+  it('what lies before the first and after the last range is a hole within the limits', () => {
+    const tree = createRangeTree<number>();
+    insertRange(tree, 100, 200, 1);
+    expect([findGap(tree, 100, 0, 300), findGapFromTop(tree, 100, 0, 300)]).toEqual([0, 300]);
+    expect([findGap(tree, 101, 0, 301), findGapFromTop(tree, 101, 0, 301)]).toEqual([200, 301]);
+    expect([findGap(tree, 101, 0, 300), findGapFromTop(tree, 101, 0, 300)]).toEqual([-1, -1]);
+    expect([findGap(tree, 10, 120, 130), findGapFromTop(tree, 10, 120, 130)]).toEqual([-1, -1]);
+    expect([findGap(tree, 1, 9, 8), findGapFromTop(tree, 1, 9, 8)]).toEqual([-1, -1]);
+  });
+
+  it('a bad length or limit throws RangeError', () => {
+    const tree = comb(3);
+    for (const find of [findGap, findGapFromTop]) {
+      for (const length of [0, -1, 0.5, NaN]) expect(codeOf(() => find(tree, length, 0, 9))).toBe('RangeError');
+      expect(codeOf(() => find(tree, 1, -1, 9))).toBe('RangeError');
+      expect(codeOf(() => find(tree, 1, 0, Infinity))).toBe('RangeError');
+    }
+  });
+});
+
+describe('RangeCursor', () => {
+  it('walks up and down from where it was placed, and stands on none past the ends', () => {
+    const cursor = createRangeCursor(comb(500));
+    expect(nextRange(cursor)).toBe(false);
+    expect(seekRange(cursor, 1006)).toBe(true);
+    expect([cursor.start, cursor.end, cursor.value]).toEqual([1010, 1016, 101]);
+    let steps = 0;
+    while (prevRange(cursor)) steps++;
+    expect([steps, cursor.value]).toEqual([101, null]);
+    seekRange(cursor, 0);
+    for (steps = 0; nextRange(cursor); ) steps++;
+    expect([steps, cursor.start, cursor.end, cursor.value]).toEqual([499, 0, 0, null]);
+    expect([seekRange(cursor, 4996), cursor.value]).toEqual([false, null]);
+  });
+
+  it('a step after a change throws STALE_CURSOR; seeking again is fine', () => {
+    const tree = comb(5);
+    const cursor = createRangeCursor(tree);
+    const changes = [
+      (): unknown => insertRange(tree, 100, 101, 9),
+      (): unknown => resizeRange(tree, 100, 100, 102),
+      (): unknown => eraseRange(tree, 100),
+    ];
+    for (const change of changes) {
+      seekRange(cursor, 0);
+      change();
+      expect(codeOf(() => nextRange(cursor))).toBe('STALE_CURSOR');
+      expect(codeOf(() => prevRange(cursor))).toBe('STALE_CURSOR');
+      expect(seekRange(cursor, 0) && nextRange(cursor)).toBe(true);
+    }
+  });
+});
+
+describe('checkTree', () => {
+  const breaks: Record<string, (tree: RangeTree<number>) => void> = {
+    'an empty range': (tree) => void (childAt(tree.root, 0).ends[3] = 30),
+    'ranges out of order': (tree) => void (childAt(tree.root, 1).starts[2] = 0),
+    'a summary with the wrong start': (tree) => void tree.root.starts[1]!++,
+    'a summary with the wrong end': (tree) => void tree.root.ends[1]!--,
+    'a summary with the wrong hole': (tree) => void (tree.root.gaps[1] = 5),
+    'a node with too few slots': (tree) => void (childAt(tree.root, 1).count = 9),
+    'a node with too many slots': (tree) => void (tree.root.count = 33),
+    'an inner root with one child': (tree) => void (tree.root.count = 1),
+    'a leaf not linked to its successor': (tree) => void (childAt(tree.root, 0).next = null),
+    'a leaf not linked to its predecessor': (tree) => void (childAt(tree.root, 2).prev = null),
+    'a wrong size': (tree) => void tree.size++,
+    'a value left in an unused slot': (tree) => void (childAt(tree.root, 0).slots[31] = 1),
+    'leaves of unequal depth': (tree) => void (tree.root.slots[1] = comb(40).root),
+  };
+  for (const [what, damage] of Object.entries(breaks)) {
+    it(`N.17: finds ${what}`, () => {
+      const tree = comb(100);
+      checkTree(tree);
+      damage(tree);
+      expect(codeOf(() => checkTree(tree))).toBe('TREE_BROKEN');
+    });
+  }
+});
