@@ -1,0 +1,80 @@
+export {
+  ENTRY_NONE,
+  ENTRY_TABLE,
+  ENTRY_LEAF,
+  ENTRY_NONPRESENT,
+  ENTRY_RESERVED,
+  E_WRITE,
+  E_USER,
+  E_EXEC,
+  E_YOUNG,
+  E_DIRTY,
+  E_GLOBAL,
+  E_SPECIAL,
+  E_SOFT_DIRTY,
+  E_UFFD_WP,
+  E_PROTNONE,
+  E_EXCLUSIVE,
+  E_SHADOW_STACK,
+  E_INVALID,
+  E_RIGHTS,
+  E_USER_TABLE,
+  Entry,
+  Decoded,
+  createEntry,
+  createDecoded,
+  setDecoded,
+} from './flags.ts';
+export {
+  ACCESS_READ,
+  ACCESS_WRITE,
+  ACCESS_EXEC,
+  ACCESS_USER,
+  FAULT_NOT_PRESENT,
+  FAULT_PROTECTION,
+  FAULT_RESERVED,
+  FAULT_NON_CANONICAL,
+  FAULT_BUS,
+  accessRights,
+} from './access.ts';
+export { PFN_LIMIT, formatLevels } from './format.ts';
+export type { EntryTest, Format, FormatLevels } from './format.ts';
+export { x86_64 } from './formats/x86_64.ts';
+export {
+  X86_PF_PROT,
+  X86_PF_WRITE,
+  X86_PF_USER,
+  X86_PF_RSVD,
+  X86_PF_INSTR,
+  pageFaultErrorCode,
+} from './formats/x86_64-fault.ts';
+export {
+  Tables,
+  createTables,
+  allocRoot,
+  tableAt,
+  tableAtAlloc,
+  leafTable,
+  leafTableAlloc,
+  levelIndex,
+  leafIndex,
+  readEntry,
+  writeEntry,
+  clearEntry,
+} from './tables.ts';
+export type { TablePorts } from './tables.ts';
+export { Cursor, createCursor, nextRun } from './cursor.ts';
+export { mapRange, unmapRange, protectRange } from './range.ts';
+export { unhookTables, freeAllTables } from './free.ts';
+export { Translation, createTranslation, hwWalk } from './walker.ts';
+export {
+  Tlb,
+  createTlb,
+  tlbLookup,
+  tlbInsert,
+  tlbFlushPage,
+  tlbFlushRange,
+  tlbFlushRoot,
+  tlbFlushAll,
+} from './tlb.ts';
+export type { TlbOptions } from './tlb.ts';

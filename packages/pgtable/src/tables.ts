@@ -1,0 +1,262 @@
+/**
+ * Page tables of one machine: table pages in its RAM, and reading and changing single entries. Linux: `pgd_alloc`,
+ * `pte_alloc`, `pmd_offset` …, `set_pte`, `ptep_get`, `ptep_get_and_clear`.
+ *
+ * Who changes a table holds its page-table lock (Linux: `page_table_lock`, the split PTE locks); readers need none. On
+ * shared memory a reader may run in between, so an entry always changes as on x86-PAE: low word cleared, high word
+ * written, low word written; get-and-clear takes the low word first; a reader takes low, high, low again.
+ *
+ * Differs from Linux: tables hold the user half only, the root is one page, and the lock is the caller's.
+ */
+import { checkInteger, ENOMEM, InvariantError, lowWord } from '@mmkit/base';
+import {
+  allocPages,
+  frameWordIndex,
+  frameWords,
+  freePages,
+  GFP_KERNEL,
+  GFP_ZERO,
+  PG_TABLE,
+  type Phys,
+  setFlag,
+  testFlag,
+} from '@mmkit/phys';
+import {
+  createDecoded,
+  createEntry,
+  type Decoded,
+  E_USER_TABLE,
+  ENTRY_TABLE,
+  type Entry,
+  setDecoded,
+} from './flags.ts';
+import { type Format, formatLevels } from './format.ts';
+
+/** `childTable`: the entry is none. */
+export const NO_ENTRY = -1;
+/** `childTable`: the entry is there but points to no table (huge leaf or non-present). */
+export const NO_TABLE = -2;
+
+/** Where table pages come from. */
+export interface TablePorts {
+  /** A zeroed page for a table: its PFN, or -ENOMEM. */
+  readonly allocTable: () => number;
+  /** Takes a table page back. */
+  readonly freeTable: (pfn: number) => void;
+}
+
+export class Tables {
+  /** The machine's RAM. */
+  readonly phys: Phys;
+  /** Format of every table. */
+  readonly format: Format;
+  /** Entries of a table. */
+  readonly entries: number;
+  /** A zeroed page for a table: its PFN, or -ENOMEM. */
+  readonly allocTable: () => number;
+  /** Takes a table page back. */
+  readonly freeTable: (pfn: number) => void;
+  /** Scratch of this package's functions: the words of one entry. */
+  readonly entry: Entry;
+  /** Scratch of this package's functions: the meaning of one entry. */
+  readonly decoded: Decoded;
+  /** Scratch of the walker: PFN of the table of each level. */
+  readonly path: Int32Array;
+
+  constructor(phys: Phys, format: Format, ports: TablePorts) {
+    this.phys = phys;
+    this.format = format;
+    this.entries = 2 ** format.indexBits;
+    this.allocTable = ports.allocTable;
+    this.freeTable = ports.freeTable;
+    this.entry = createEntry();
+    this.decoded = createDecoded();
+    this.path = new Int32Array(format.levels);
+  }
+}
+
+/**
+ * Page tables of `format` in `phys`. `InvariantError`: 'PAGE_SIZE' when the machine's page is not the format's,
+ * 'BAD_FORMAT' when the format contradicts itself. Without `ports` table pages are single frames of `phys`, marked
+ * PG_TABLE; to give back another frame is 'NOT_A_TABLE'.
+ */
+export function createTables(phys: Phys, format: Format, ports: TablePorts = physPorts(phys)): Tables {
+  if (phys.pageShift !== format.pageShift) {
+    throw new InvariantError('PAGE_SIZE', `${format.name} has pages of ${2 ** format.pageShift}, not ${phys.pageSize}`);
+  }
+  checkFormat(format);
+  return new Tables(phys, format, ports);
+}
+
+function physPorts(phys: Phys): TablePorts {
+  return {
+    allocTable() {
+      const pfn = allocPages(phys, GFP_KERNEL | GFP_ZERO, 0);
+      if (pfn >= 0) setFlag(phys, pfn, PG_TABLE);
+      return pfn;
+    },
+    freeTable(pfn) {
+      if (!testFlag(phys, pfn, PG_TABLE)) throw new InvariantError('NOT_A_TABLE', `frame ${pfn} is no page table`);
+      freePages(phys, pfn, 0);
+    },
+  };
+}
+
+function checkFormat(format: Format): void {
+  const { name, levels, spans, indexBits, userEnd, lowAt, highAt } = format;
+  const want = formatLevels(format.pageShift, levels, indexBits);
+  let good = userEnd <= spans[levels - 1]! * 2 ** indexBits && lowAt + highAt === 1;
+  for (let level = 0; level < levels; level++) {
+    good &&= format.shifts[level] === want.shifts[level] && spans[level] === want.spans[level];
+    good &&= format.inverses[level] === want.inverses[level];
+  }
+  if (!good) throw new InvariantError('BAD_FORMAT', `${name}: its levels, sizes, end and word order disagree`);
+}
+
+/** Throws `RangeError` unless `address` is a byte of user memory. */
+function checkUserAddress(format: Format, address: number): void {
+  if (!(Number.isSafeInteger(address) && address >= 0 && address < format.userEnd)) {
+    throw new RangeError(`address: expected an integer from 0 to ${format.userEnd - 1}, got ${String(address)}`);
+  }
+}
+
+/** Index of the entry for `address` in a table of `level`. */
+export function levelIndex(format: Format, level: number, address: number): number {
+  return lowWord(address * format.inverses[level]!) & ((1 << format.indexBits) - 1);
+}
+
+/** Index of the entry for `address` in its leaf table. Linux: `pte_index`. */
+export function leafIndex(format: Format, address: number): number {
+  return levelIndex(format, 0, address);
+}
+
+/** Index of an entry's first word in `frameWords(phys, table)`. */
+function entryAt(phys: Phys, table: number, index: number): number {
+  return frameWordIndex(phys, table) + index * 2;
+}
+
+/** Reads entry `index` of a table into `out`, whole even while a worker changes it. Linux: `ptep_get_lockless`. */
+export function readEntry(tables: Tables, table: number, index: number, out: Entry): void {
+  const { phys, format } = tables;
+  const words = frameWords(phys, table);
+  const at = entryAt(phys, table, index);
+  const low = at + format.lowAt;
+  do {
+    out.lo = words[low]!;
+    out.hi = words[at + format.highAt]!;
+  } while (words[low] !== out.lo);
+}
+
+/** Writes entry `index` of a table. Linux: `set_pte`. Lock and TLB flush are the caller's. */
+export function writeEntry(tables: Tables, table: number, index: number, entry: Entry): void {
+  const { phys, format } = tables;
+  const words = frameWords(phys, table);
+  const at = entryAt(phys, table, index);
+  words[at + format.lowAt] = 0;
+  words[at + format.highAt] = entry.hi;
+  words[at + format.lowAt] = entry.lo;
+}
+
+/** Makes entry `index` of a table none and gives what it was in `old`. Linux: `ptep_get_and_clear`. */
+export function clearEntry(tables: Tables, table: number, index: number, old: Entry): void {
+  const { phys, format } = tables;
+  const words = frameWords(phys, table);
+  const at = entryAt(phys, table, index);
+  old.lo = words[at + format.lowAt]!;
+  words[at + format.lowAt] = 0;
+  old.hi = words[at + format.highAt]!;
+  words[at + format.highAt] = 0;
+}
+
+/** Index of the first entry of a table, from `index` on, that is not none; the number of entries when there is none. */
+export function nextUsed(tables: Tables, table: number, index: number): number {
+  const words = frameWords(tables.phys, table);
+  const base = frameWordIndex(tables.phys, table);
+  let at = base + index * 2;
+  const end = base + tables.entries * 2;
+  while (at < end && (words[at]! | words[at + 1]!) === 0) at += 2;
+  return (at - base) >> 1;
+}
+
+/**
+ * What entry `index` of a table of `level` (1 or more) leads to: the PFN of a table, NO_ENTRY when it is none, NO_TABLE
+ * when it is something else. `InvariantError('TABLE_OUTSIDE_RAM')` when the table lies beyond the machine's memory.
+ */
+export function childTable(tables: Tables, table: number, index: number, level: number): number {
+  const { format, phys } = tables;
+  const words = frameWords(phys, table);
+  const low = entryAt(phys, table, index) + format.lowAt;
+  const high = low - format.lowAt + format.highAt;
+  let lo: number;
+  let hi: number;
+  do {
+    lo = words[low]!;
+    hi = words[high]!;
+  } while (words[low] !== lo);
+  if ((lo | hi) === 0) return NO_ENTRY;
+  const { maskLo, wantLo, maskHi, wantHi } = format.tableTest;
+  let pfn = (lo >>> format.pfnLowShift) | ((hi & format.pfnHighMask) << format.pfnHighShift);
+  if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) {
+    format.decode(lo, hi, level, tables.decoded);
+    if (tables.decoded.kind !== ENTRY_TABLE) return NO_TABLE;
+    pfn = tables.decoded.pfn;
+  }
+  if (pfn >= phys.frames) {
+    throw new InvariantError('TABLE_OUTSIDE_RAM', `entry ${index} of table ${table} points to frame ${pfn}`);
+  }
+  return pfn;
+}
+
+/** Makes an empty root table: its PFN, or -ENOMEM. Linux: `pgd_alloc`. */
+export function allocRoot(tables: Tables): number {
+  return tables.allocTable();
+}
+
+/** PFN of the table of `level` (0 to levels − 1) on the path of `address`, or -1 when the path ends above it. */
+export function tableAt(tables: Tables, root: number, address: number, level: number): number {
+  const { format } = tables;
+  checkUserAddress(format, address);
+  checkInteger('level', level, 0, format.levels - 1);
+  let table = root;
+  for (let l = format.levels - 1; l > level; l--) {
+    table = childTable(tables, table, levelIndex(format, l, address), l);
+    if (table < 0) return -1;
+  }
+  return table;
+}
+
+/**
+ * The same, but tables that are missing are made (Linux: `pmd_alloc`, `pte_alloc`). -ENOMEM when a page for one is not
+ * to be had; the tables made until then stay, empty, as in Linux. `InvariantError('HUGE_LEAF')`, with nothing changed,
+ * when a huge leaf (or a non-present entry in its place) covers the address.
+ */
+export function tableAtAlloc(tables: Tables, root: number, address: number, level: number): number {
+  const { format } = tables;
+  checkUserAddress(format, address);
+  checkInteger('level', level, 0, format.levels - 1);
+  let table = root;
+  for (let l = format.levels - 1; l > level; l--) {
+    const index = levelIndex(format, l, address);
+    let child = childTable(tables, table, index, l);
+    if (child === NO_TABLE) throw new InvariantError('HUGE_LEAF', `level ${l} maps address ${address} by itself`);
+    if (child === NO_ENTRY) {
+      child = tables.allocTable();
+      if (child < 0) return -ENOMEM;
+      setDecoded(tables.decoded, ENTRY_TABLE, child, E_USER_TABLE);
+      format.encode(tables.decoded, l, tables.entry);
+      writeEntry(tables, table, index, tables.entry);
+    }
+    table = child;
+  }
+  return table;
+}
+
+/** PFN of the leaf table for `address`, or -1 when there is none (also under a huge leaf). Linux: `pte_offset_map`. */
+export function leafTable(tables: Tables, root: number, address: number): number {
+  return tableAt(tables, root, address, 0);
+}
+
+/** PFN of the leaf table for `address`, made where missing, or -ENOMEM; see `tableAtAlloc`. Linux: `pte_alloc`. */
+export function leafTableAlloc(tables: Tables, root: number, address: number): number {
+  return tableAtAlloc(tables, root, address, 0);
+}

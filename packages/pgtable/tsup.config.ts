@@ -1,0 +1,11 @@
+import { defineConfig } from 'tsup';
+
+export default defineConfig({
+  entry: { 'index': 'src/index.ts' },
+  format: ['esm'],
+  dts: false,
+  sourcemap: true,
+  splitting: true,
+  clean: true,
+  target: 'es2023',
+});
