@@ -38,9 +38,9 @@ export function* sendIpi(sched: Sched, mask: number, handler: (cpu: Cpu) => void
 /** Returns when every read section that was open at the call has ended (Linux: synchronize_rcu). */
 export function* synchronizeRcu(sched: Sched): Task<void> {
   yield P_RCU;
-  for (const task of sched.tasks) {
-    if (task.rcuDepth === 0) continue;
-    const left = task.rcuLeft;
-    while (task.rcuDepth > 0 && task.rcuLeft === left) yield* waitOn(sched, sched.rcuWait);
+  // Looked at in one step: a section begun later must not be waited for.
+  const open = sched.tasks.filter((task) => task.rcuDepth > 0).map((task) => ({ task, left: task.rcuLeft }));
+  for (const { task, left } of open) {
+    while (task.rcuLeft === left) yield* waitOn(sched, sched.rcuWait);
   }
 }

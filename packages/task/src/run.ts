@@ -46,11 +46,14 @@ export function runAll(sched: Sched, limit: number = STEP_LIMIT): void {
 export function runTask<T>(sched: Sched, body: Task<T>): T {
   const task = spawn(sched, 'main', body);
   let last: SimTask | null = task;
-  while (task.state !== TASK_DONE) {
-    last = isRunnable(task) ? (stepTask(sched, task), task) : advance(sched, last);
-    if (last === null) throw new InvariantError('DEADLOCK', describeWaiters(sched));
+  try {
+    while (task.state !== TASK_DONE) {
+      last = isRunnable(task) ? (stepTask(sched, task), task) : advance(sched, last);
+      if (last === null) throw new InvariantError('DEADLOCK', describeWaiters(sched));
+    }
+  } finally {
+    forget(sched, task);
   }
-  forget(sched, task);
   return task.result as T;
 }
 

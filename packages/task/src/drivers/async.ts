@@ -13,17 +13,19 @@ import { describeWaiters, spawn } from '../step.ts';
 export async function runTaskAsync<T>(sched: Sched, body: Task<T>): Promise<T> {
   const task = spawn(sched, 'main', body);
   let last: SimTask | null = task;
-  while (task.state !== TASK_DONE) {
-
-    last = advance(sched, last ?? task);
-    if (last !== null) continue;
-    if (sched.outside === 0) throw new InvariantError('DEADLOCK', describeWaiters(sched));
-    await new Promise<void>((resolve) => {
-      sched.onInbox = resolve;
-      if (sched.inbox.length > 0) resolve();
-    });
-    sched.onInbox = null;
+  try {
+    while (task.state !== TASK_DONE) {
+      last = advance(sched, last ?? task);
+      if (last !== null) continue;
+      if (sched.outside === 0) throw new InvariantError('DEADLOCK', describeWaiters(sched));
+      await new Promise<void>((resolve) => {
+        sched.onInbox = resolve;
+        if (sched.inbox.length > 0) resolve();
+      });
+      sched.onInbox = null;
+    }
+  } finally {
+    forget(sched, task);
   }
-  forget(sched, task);
   return task.result as T;
 }

@@ -1,0 +1,109 @@
+/**
+ * The queue of a semaphore and who is let in from it (Linux: rwsem_add_waiter, rwsem_del_wake_waiter, rwsem_mark_wake,
+ * rwsem_cond_wake_waiter, rwsem_try_write_lock). Never waits, so both builds share it; in Linux `wait_lock` is held here.
+ */
+import { wakeTask } from '@mmkit/task';
+import type { Sched } from '@mmkit/task';
+import {
+  HANDOFF,
+  MAX_READERS_WAKEUP,
+  READER_BIAS,
+  RwSem,
+  WAIT_TIMEOUT,
+  Waiter,
+  WAITERS,
+  WRITER_LOCKED,
+} from './state.ts';
+
+/** Puts the current task at the end of the queue. */
+export function addWaiter(sched: Sched, sem: RwSem, isWriter: boolean): Waiter {
+  const waiter = new Waiter(sched.current, isWriter, sched.now + WAIT_TIMEOUT);
+  sem.waiters.push(waiter);
+  setFlag(sem, WAITERS);
+  return waiter;
+}
+
+/** The waiter gives up. When it was the first, the next one may have been waiting for it alone, and is woken. */
+export function leaveQueue(sched: Sched, sem: RwSem, waiter: Waiter): void {
+  if (removeWaiter(sem, waiter)) wakeAny(sched, sem);
+}
+
+/** Somebody has queued: lets in or wakes whom the lock as it is now does not keep out. */
+export function wakeIfFree(sched: Sched, sem: RwSem): void {
+  if ((sem.count & WRITER_LOCKED) !== 0) return;
+  if (sem.count >= READER_BIAS) wakeReaders(sem);
+  else wakeAny(sched, sem);
+}
+
+/** Linux's RWSEM_WAKE_ANY: a writer at the head is woken to try again; readers at the head are let in. */
+export function wakeAny(sched: Sched, sem: RwSem): void {
+  const first = sem.waiters[0]!;
+  if (first.isWriter) wakeTask(first.task);
+  else if ((sem.count & WRITER_LOCKED) === 0) wakeReaders(sem);
+  else if (sched.now > first.timeout) askHandoff(sem, first);
+}
+
+/**
+ * Linux's RWSEM_WAKE_READ_OWNED: nobody but readers may hold the lock. With a reader at the head, lets in every queued
+ * reader, those behind writers too, up to MAX_READERS_WAKEUP; with a writer at the head, nobody.
+ */
+export function wakeReaders(sem: RwSem): void {
+  if (sem.waiters[0]!.isWriter) return;
+  let woken = 0;
+  for (const waiter of sem.waiters.splice(0)) {
+    if (waiter.isWriter || woken === MAX_READERS_WAKEUP) {
+      sem.waiters.push(waiter);
+      continue;
+    }
+    woken++;
+    waiter.granted = true;
+    wakeTask(waiter.task);
+  }
+  sem.count += woken * READER_BIAS;
+  sem.readerOwned = true;
+  clearFlag(sem, HANDOFF);
+  if (sem.waiters.length === 0) clearFlag(sem, WAITERS);
+}
+
+/** A queued writer's attempt; it leaves the queue when it succeeds. Sets HANDOFF when it has waited too long. */
+export function tryWriteLock(sem: RwSem, waiter: Waiter, now: number): boolean {
+  const first = sem.waiters[0]!;
+  if ((sem.count & HANDOFF) !== 0) {
+    if (waiter === first) waiter.handoffSet = true;
+    else if (first.handoffSet) return false;
+  }
+  if ((sem.count & WRITER_LOCKED) !== 0 || sem.count >= READER_BIAS) {
+    if (waiter === first && now > waiter.timeout) askHandoff(sem, waiter);
+    return false;
+  }
+  clearFlag(sem, HANDOFF);
+  removeWaiter(sem, waiter);
+  sem.count += WRITER_LOCKED;
+  sem.owner = waiter.task;
+  sem.readerOwned = false;
+  return true;
+}
+
+/** True when the waiter was the first and others remain. */
+function removeWaiter(sem: RwSem, waiter: Waiter): boolean {
+  const at = sem.waiters.indexOf(waiter);
+  sem.waiters.splice(at, 1);
+  if (sem.waiters.length > 0) return at === 0;
+  clearFlag(sem, HANDOFF);
+  clearFlag(sem, WAITERS);
+  return false;
+}
+
+function askHandoff(sem: RwSem, first: Waiter): void {
+  first.handoffSet = true;
+  setFlag(sem, HANDOFF);
+}
+
+// By arithmetic: the count may be beyond 32 bits, where `|=` would cut it.
+function setFlag(sem: RwSem, flag: number): void {
+  if ((sem.count & flag) === 0) sem.count += flag;
+}
+
+function clearFlag(sem: RwSem, flag: number): void {
+  if ((sem.count & flag) !== 0) sem.count -= flag;
+}

@@ -1,0 +1,86 @@
+/**
+ * A reader-writer semaphore (Linux: struct rw_semaphore without PREEMPT_RT; mmap_lock is one): its words, shared by both
+ * builds. Reference N.18.
+ *
+ * What differs from Linux: no spinning (a writer that would spin on the owner queues at once), hence no NONSPINNABLE and
+ * no OSQ; no READFAIL bit (the count cannot overflow); a 4 ms limit counts virtual time. Between two points a task runs
+ * alone, so what Linux does under `wait_lock` is one step and `wait_lock` itself does not exist.
+ *
+ * Layout of `count`, a number below 2^53 (bits as in Linux):
+ *
+ * | bits | name | meaning |
+ * |------|------|---------|
+ * | 0 | WRITER_LOCKED | a writer holds it |
+ * | 1 | WAITERS | `waiters` is not empty |
+ * | 2 | HANDOFF | nobody but the first waiter may take it |
+ * | 3–7 | | always zero |
+ * | 8– | readers | readers × READER_BIAS, those who are just trying included |
+ */
+import { SimTask, WaitQueue } from '@mmkit/task';
+
+/** `count`: a writer holds the semaphore (Linux: RWSEM_WRITER_LOCKED). */
+export const WRITER_LOCKED = 0x1;
+/** `count`: somebody queues (Linux: RWSEM_FLAG_WAITERS). */
+export const WAITERS = 0x2;
+/** `count`: the first waiter has waited too long; it is next (Linux: RWSEM_FLAG_HANDOFF). */
+export const HANDOFF = 0x4;
+/** `count`: one reader (Linux: RWSEM_READER_BIAS). */
+export const READER_BIAS = 0x100;
+/** A reader may not come in by the fast path while one of these is set (Linux: RWSEM_READ_FAILED_MASK). */
+export const READ_FAILED_MASK = 0x7;
+/** Readers let in at one wake-up, at most (Linux: MAX_READERS_WAKEUP). */
+export const MAX_READERS_WAKEUP = 0x100;
+/** How long the first waiter lets others go before it, ns of virtual time (Linux: RWSEM_WAIT_TIMEOUT, HZ / 250). */
+export const WAIT_TIMEOUT = 4_000_000;
+
+/** Somebody in the queue (Linux: struct rwsem_waiter). */
+export class Waiter {
+  /** Who. */
+  readonly task: SimTask;
+  /** True for a writer. */
+  readonly isWriter: boolean;
+  /** Virtual time in ns after which it may ask for a handoff. */
+  readonly timeout: number;
+  /** It has asked for a handoff, or has inherited one. Only the first waiter's counts. */
+  handoffSet: boolean;
+  /** A reader that has been let in: its bias is in the count and it is in the queue no more. */
+  granted: boolean;
+
+  constructor(task: SimTask, isWriter: boolean, timeout: number) {
+    this.task = task;
+    this.isWriter = isWriter;
+    this.timeout = timeout;
+    this.handoffSet = false;
+    this.granted = false;
+  }
+}
+
+/** The semaphore. Fields may be read by anybody and written by this package only. */
+export class RwSem {
+  /** The count word, see the file's head. */
+  count: number;
+  /** The writer that holds it, or null. */
+  owner: SimTask | null;
+  /** The last to get it was a reader: bit 0 of Linux's owner word, a hint that outlives the reader. */
+  readerOwned: boolean;
+  /** Readers whose bias is in the count but who do not hold it yet: between fast and slow path. */
+  trying: number;
+  /** Who wants it, first come first; a writer stays here while it is awake and tries again. */
+  readonly waiters: Waiter[];
+  /** Where the waiters sleep. Its name is the semaphore's. */
+  readonly queue: WaitQueue;
+
+  constructor(name: string) {
+    this.count = 0;
+    this.owner = null;
+    this.readerOwned = false;
+    this.trying = 0;
+    this.waiters = [];
+    this.queue = new WaitQueue(name);
+  }
+}
+
+/** Makes a free semaphore (Linux: init_rwsem); `name` appears in reports of deadlocks. */
+export function createRwsem(name: string = 'rwsem'): RwSem {
+  return new RwSem(name);
+}
