@@ -1,0 +1,124 @@
+/**
+ * Copying one VMA's page tables for fork (Linux: copy_page_range, copy_present_pte; N.10, B.15 #5, B.16).
+ *
+ * Caller holds mmap_lock of both mms for writing. Around a copy-on-write VMA the write-protect sequence is odd, so that
+ * gup-fast undoes pins taken meanwhile; the parent's TLBs are flushed by the caller after the last VMA.
+ */
+import { ENOMEM, P_FORK_TEST, P_FORK_WRPROTECT } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import {
+  createCursor,
+  createDecoded,
+  createEntry,
+  E_DIRTY,
+  E_UFFD_WP,
+  E_WRITE,
+  E_YOUNG,
+  ENTRY_LEAF,
+  ENTRY_NONE,
+  leafTableAlloc,
+  nextRun,
+  readEntry,
+  setDecoded,
+  writeEntry,
+} from '@mmkit/pgtable';
+import { allocPages, copyFrame, folioMaybeDmaPinned, getPage, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
+import { writeSeqBegin, writeSeqEnd } from '@mmkit/task/sched';
+import { isCowMapping, VM_SHARED } from '@mmkit/vma';
+import type { Vma } from '@mmkit/vma';
+import { anonVmaId, linearPageIndex } from './anon.ts';
+import { folioAddNewAnonRmap, folioDupAnonRmap, folioTrylock, folioUnlock, pageAnonExclusive } from './folio.ts';
+import { folioLock } from './lock.co.ts';
+import { MM_FLAGS, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm, MMF_HAS_PINNED } from './mm.ts';
+import { maybeMkwrite, vmNormalPage, vmPageProt } from './prot.ts';
+
+/**
+ * Copies the entries of `vma` from `src` to `dst`, where `copy` is the child's VMA. 0, or -ENOMEM: `dst` then holds a part,
+ * and exit frees it.
+ */
+export function* copyPageRange(dst: Mm, src: Mm, vma: Vma, copy: Vma): Task<number> {
+  // Without an anon_vma nothing private was ever written here: the child's own faults will do (vma_needs_copy).
+  if (vma.anonVma === null) return 0;
+  const marked = isCowMapping(vma.flags) && src.memory.policy.writeProtectSeq;
+  if (marked) yield* writeSeqBegin(src.words, MM_WRITE_PROTECT_SEQ);
+  const error = yield* copyRuns(dst, src, vma, copy);
+  if (marked) yield* writeSeqEnd(src.words, MM_WRITE_PROTECT_SEQ);
+  return error;
+}
+
+function* copyRuns(dst: Mm, src: Mm, vma: Vma, copy: Vma): Task<number> {
+  const { memory } = src;
+  const cursor = createCursor(vma.start, vma.end);
+  while (nextRun(memory.tables, src.words[MM_ROOT]!, cursor)) {
+    const to = leafTableAlloc(memory.tables, dst.words[MM_ROOT]!, cursor.address);
+    if (to < 0) return to;
+    // The child's table is known to nobody else.
+    folioTrylock(memory, to);
+    yield* folioLock(memory, cursor.table);
+    let error = 0;
+    for (let i = 0; i < cursor.count && error === 0; i++) {
+      const address = cursor.address + i * memory.phys.pageSize;
+      error = yield* copyEntry(dst, src, copy, to, cursor.table, cursor.index + i, address);
+    }
+    folioUnlock(memory, cursor.table);
+    folioUnlock(memory, to);
+    if (error !== 0) return error;
+  }
+  return 0;
+}
+
+function* copyEntry(
+  dst: Mm,
+  src: Mm,
+  vma: Vma,
+  to: number,
+  from: number,
+  index: number,
+  address: number,
+): Task<number> {
+  const { tables, phys, format, policy } = src.memory;
+  const entry = createEntry();
+  const decoded = createDecoded();
+  readEntry(tables, from, index, entry);
+  format.decode(entry.lo, entry.hi, 0, decoded);
+  if (decoded.kind === ENTRY_NONE) return 0;
+  const pfn = decoded.kind === ENTRY_LEAF ? vmNormalPage(decoded) : -1;
+  if (pfn >= 0) {
+    yield P_FORK_TEST;
+    const pinned = (src.words[MM_FLAGS]! & MMF_HAS_PINNED) !== 0 && folioMaybeDmaPinned(phys, pfn);
+    if (policy.earlyCopy && pinned && pageAnonExclusive(phys, pfn)) return copyNow(dst, vma, pfn, to, index, address);
+    getPage(phys, pfn);
+    folioDupAnonRmap(phys, pfn);
+    dst.anonPages++;
+  }
+  if (isCowMapping(vma.flags) && (decoded.flags & E_WRITE) !== 0) {
+    yield P_FORK_WRPROTECT;
+    // A CPU may have set accessed or dirty since: read again, change, write, in one step.
+    readEntry(tables, from, index, entry);
+    format.decode(entry.lo, entry.hi, 0, decoded);
+    decoded.flags &= ~E_WRITE;
+    format.encode(decoded, 0, entry);
+    writeEntry(tables, from, index, entry);
+  }
+  decoded.flags &= ~(E_YOUNG | E_UFFD_WP);
+  if ((vma.flags & VM_SHARED) !== 0) decoded.flags &= ~E_DIRTY;
+  format.encode(decoded, 0, entry);
+  writeEntry(tables, to, index, entry);
+  return 0;
+}
+
+/** The early copy of a page that may be pinned: the child gets its own, the parent's entry is not touched. */
+function copyNow(dst: Mm, vma: Vma, pfn: number, to: number, index: number, address: number): number {
+  const { tables, phys, format } = dst.memory;
+  const copy = allocPages(phys, GFP_HIGHUSER_MOVABLE, 0);
+  if (copy < 0) return -ENOMEM;
+  copyFrame(phys, copy, pfn);
+  folioAddNewAnonRmap(phys, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+  dst.anonPages++;
+  const decoded = createDecoded();
+  const entry = createEntry();
+  setDecoded(decoded, ENTRY_LEAF, copy, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
+  format.encode(decoded, 0, entry);
+  writeEntry(tables, to, index, entry);
+  return 0;
+}

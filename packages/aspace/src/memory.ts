@@ -1,0 +1,74 @@
+/**
+ * What all address spaces of a machine share: execution state, frames, page-table format, TLBs, rules, statistics.
+ */
+import { createPhys, Phys } from '@mmkit/phys';
+import { createTables, createTlb, Tables, Tlb, x86_64 } from '@mmkit/pgtable';
+import type { Format } from '@mmkit/pgtable';
+import { Sched } from '@mmkit/task';
+import { linux6_18 } from './policy.ts';
+import type { Policy } from './policy.ts';
+
+/** Event counts, named as in /proc/vmstat. */
+export class MemoryStat {
+  /** Page faults handled, retries left out (A.10). */
+  pgfault: number;
+  /** Of those, the ones that touched storage. */
+  pgmajfault: number;
+  /** Pages taken by gup-fast (ours, not Linux's). */
+  gupFast: number;
+  /** Pages taken by the slow path (ours). */
+  gupSlow: number;
+
+  constructor() {
+    this.pgfault = 0;
+    this.pgmajfault = 0;
+    this.gupFast = 0;
+    this.gupSlow = 0;
+  }
+}
+
+export class Memory {
+  readonly sched: Sched;
+  readonly phys: Phys;
+  readonly format: Format;
+  readonly tables: Tables;
+  /** One TLB a CPU, by its id. */
+  readonly tlbs: readonly Tlb[];
+  readonly policy: Policy;
+  readonly stat: MemoryStat;
+  /** Told where Linux would WARN_ON_ONCE and go on. */
+  readonly warn: (what: string) => void;
+  /** Number of the next anon_vma identity (1 and up; it is kept in the owner word of a frame). */
+  nextAnonVma: number;
+
+  constructor(sched: Sched, phys: Phys, format: Format, policy: Policy, warn: (what: string) => void) {
+    this.sched = sched;
+    this.phys = phys;
+    this.format = format;
+    this.tables = createTables(phys, format);
+    this.tlbs = sched.cpus.map(() => createTlb({ pageShift: format.pageShift }));
+    this.policy = policy;
+    this.stat = new MemoryStat();
+    this.warn = warn;
+    this.nextAnonVma = 1;
+  }
+}
+
+export interface MemoryOptions {
+  readonly sched: Sched;
+  /** Number of page frames (16 and up). */
+  readonly frames: number;
+  /** Page-table format (default x86-64, 4 levels). */
+  readonly format?: Format;
+  /** Kernel rules (default Linux 6.18). */
+  readonly policy?: Policy;
+  /** Where warnings go (default: nowhere). */
+  readonly warn?: (what: string) => void;
+}
+
+/** Makes the memory of one machine. */
+export function createMemory(options: MemoryOptions): Memory {
+  const format = options.format ?? x86_64;
+  const phys = createPhys({ frames: options.frames, pageSize: (2 ** format.pageShift) as 4096 | 16384 | 65536 });
+  return new Memory(options.sched, phys, format, options.policy ?? linux6_18, options.warn ?? (() => {}));
+}

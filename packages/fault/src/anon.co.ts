@@ -1,0 +1,62 @@
+/**
+ * The first touch of anonymous memory (Linux: do_anonymous_page; N.3): a read maps the shared zero page read-only, a
+ * write maps an own zeroed page. Caller holds mmap_lock for reading; the entry is decided under the page-table lock.
+ */
+import { P_FAULT_LOCK } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { anonVmaId, anonVmaPrepare, folioAddNewAnonRmap, folioUnlock, linearPageIndex, maybeMkwrite, Mm, vmPageProt } from '@mmkit/aspace';
+import { folioLock } from '@mmkit/aspace/sched';
+import {
+  createDecoded,
+  createEntry,
+  E_DIRTY,
+  E_SPECIAL,
+  ENTRY_LEAF,
+  leafIndex,
+  leafTableAlloc,
+  readEntry,
+  setDecoded,
+  writeEntry,
+} from '@mmkit/pgtable';
+import { allocPages, freePages, GFP_HIGHUSER_MOVABLE, GFP_ZERO } from '@mmkit/phys';
+import { VM_SHARED } from '@mmkit/vma';
+import type { Vma } from '@mmkit/vma';
+import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './flags.ts';
+import { mmRoot } from './entry.ts';
+
+/** Handles a fault on an empty entry of anonymous memory: 0, VM_FAULT_OOM, or VM_FAULT_SIGBUS for shared without a file. */
+export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
+  const { memory } = mm;
+  const { tables, phys, format } = memory;
+  if ((vma.flags & VM_SHARED) !== 0) return VM_FAULT_SIGBUS;
+  const table = leafTableAlloc(tables, mmRoot(mm), address);
+  if (table < 0) return VM_FAULT_OOM;
+  const decoded = createDecoded();
+  let page = -1;
+  if ((flags & FAULT_FLAG_WRITE) === 0) {
+    setDecoded(decoded, ENTRY_LEAF, phys.zeroPfn, vmPageProt(vma.flags) | E_SPECIAL);
+  } else {
+    anonVmaPrepare(memory, vma);
+    page = allocPages(phys, GFP_HIGHUSER_MOVABLE | GFP_ZERO, 0);
+    if (page < 0) return VM_FAULT_OOM;
+    setDecoded(decoded, ENTRY_LEAF, page, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
+  }
+  yield P_FAULT_LOCK;
+  yield* folioLock(memory, table);
+  const index = leafIndex(format, address);
+  const entry = createEntry();
+  readEntry(tables, table, index, entry);
+  if ((entry.lo | entry.hi) !== 0) {
+    // Somebody else was faster: the access looks again.
+    if (page >= 0) freePages(phys, page, 0);
+  } else {
+    if (page >= 0) {
+      folioAddNewAnonRmap(phys, page, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+      mm.anonPages++;
+    }
+    format.encode(decoded, 0, entry);
+    writeEntry(tables, table, index, entry);
+  }
+  folioUnlock(memory, table);
+  return 0;
+}

@@ -1,0 +1,88 @@
+/**
+ * The page-fault handler (Linux: handle_mm_fault, handle_pte_fault; N.2) for anonymous memory. Returning 0 without
+ * having changed anything is normal: the access, or GUP, looks again. Caller holds mmap_lock for reading.
+ */
+import { P_FAULT_READ } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { folioUnlock, Mm } from '@mmkit/aspace';
+import { folioLock } from '@mmkit/aspace/sched';
+import {
+  createDecoded,
+  createEntry,
+  E_DIRTY,
+  E_WRITE,
+  E_YOUNG,
+  ENTRY_LEAF,
+  ENTRY_NONE,
+  leafIndex,
+  leafTable,
+  readEntry,
+  writeEntry,
+} from '@mmkit/pgtable';
+import { isCowMapping, VM_MAYWRITE, VM_WRITE } from '@mmkit/vma';
+import type { Vma } from '@mmkit/vma';
+import { doAnonymousPage } from './anon.co.ts';
+import { mmRoot, pteSame } from './entry.ts';
+import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_MAJOR, VM_FAULT_RETRY, VM_FAULT_SIGBUS, VM_FAULT_SIGSEGV } from './flags.ts';
+import { doWpPage } from './wp.co.ts';
+
+/**
+ * Handles one fault at `address` (bytes, inside `vma`): VM_FAULT_* bits. The VMA must not be touched after a result with
+ * VM_FAULT_RETRY. Counts PGFAULT for every result but RETRY (A.10).
+ */
+export function* handleMmFault(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
+  const result = yield* handleFault(mm, vma, address - (address % mm.memory.phys.pageSize), flags);
+  if ((result & VM_FAULT_RETRY) === 0) {
+    mm.memory.stat.pgfault++;
+    if ((result & VM_FAULT_MAJOR) !== 0) mm.memory.stat.pgmajfault++;
+  }
+  return result;
+}
+
+function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
+  const problem = faultFlagsProblem(vma, flags);
+  if (problem !== null) {
+    mm.memory.warn(problem);
+    return VM_FAULT_SIGSEGV;
+  }
+  if (!isCowMapping(vma.flags)) flags &= ~FAULT_FLAG_UNSHARE;
+  yield P_FAULT_READ;
+  const { memory } = mm;
+  const { tables, format } = memory;
+  const table = leafTable(tables, mmRoot(mm), address);
+  if (table < 0) return yield* doAnonymousPage(mm, vma, address, flags);
+  const index = leafIndex(format, address);
+  const orig = createEntry();
+  const entry = createEntry();
+  const decoded = createDecoded();
+  readEntry(tables, table, index, orig);
+  format.decode(orig.lo, orig.hi, 0, decoded);
+  if (decoded.kind === ENTRY_NONE) return yield* doAnonymousPage(mm, vma, address, flags);
+  // Nothing in this machine swaps or migrates: a non-present entry is not ours.
+  if (decoded.kind !== ENTRY_LEAF) return VM_FAULT_SIGBUS;
+  yield* folioLock(memory, table);
+  readEntry(tables, table, index, entry);
+  if (!pteSame(entry, orig)) {
+    folioUnlock(memory, table);
+    return 0;
+  }
+  if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0) {
+    if ((decoded.flags & E_WRITE) === 0) return yield* doWpPage(mm, vma, address, flags, table, index, entry);
+    if ((flags & FAULT_FLAG_WRITE) !== 0) decoded.flags |= E_DIRTY;
+  }
+  decoded.flags |= E_YOUNG;
+  format.encode(decoded, 0, entry);
+  writeEntry(tables, table, index, entry);
+  folioUnlock(memory, table);
+  return 0;
+}
+
+/** What no caller may ask for (sanitize_fault_flags); null when all is well. */
+function faultFlagsProblem(vma: Vma, flags: number): string | null {
+  if ((flags & FAULT_FLAG_WRITE) === 0) return null;
+  if ((flags & FAULT_FLAG_UNSHARE) !== 0) return 'a fault that both writes and unshares';
+  if ((vma.flags & VM_MAYWRITE) === 0) return 'a write fault where nothing may be written';
+  // A forced write reaches copy-on-write VMAs only.
+  const forced = (vma.flags & VM_WRITE) === 0 && !isCowMapping(vma.flags);
+  return forced ? 'a forced write fault in a shared mapping' : null;
+}

@@ -1,0 +1,129 @@
+/**
+ * Write-protect faults (Linux: do_wp_page, wp_page_copy; N.4): a store to, or an unshare of, a present read-only page.
+ * A page that is exclusive, or has no reference but this mapping, is reused; any other is copied. Called with the
+ * page-table lock held; returns with it dropped.
+ */
+import { P_FAULT_LOCK } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import {
+  anonVmaId,
+  anonVmaPrepare,
+  folioAddNewAnonRmap,
+  folioMoveAnonRmap,
+  folioRemoveRmap,
+  folioTestAnon,
+  folioTrylock,
+  folioUnlock,
+  linearPageIndex,
+  maybeMkwrite,
+  Mm,
+  pageAnonExclusive,
+  vmNormalPage,
+  vmPageProt,
+} from '@mmkit/aspace';
+import { flushTlbRange, folioLock } from '@mmkit/aspace/sched';
+import {
+  clearEntry,
+  createDecoded,
+  createEntry,
+  E_DIRTY,
+  E_SOFT_DIRTY,
+  E_UFFD_WP,
+  E_YOUNG,
+  ENTRY_LEAF,
+  readEntry,
+  setDecoded,
+  writeEntry,
+} from '@mmkit/pgtable';
+import type { Entry } from '@mmkit/pgtable';
+import { allocPages, copyFrame, freePages, getPage, GFP_HIGHUSER_MOVABLE, GFP_ZERO, pageRefCount, putPage } from '@mmkit/phys';
+import type { Vma } from '@mmkit/vma';
+import { pteSame } from './entry.ts';
+import { FAULT_FLAG_UNSHARE, VM_FAULT_OOM } from './flags.ts';
+
+/**
+ * Handles a write (or FAULT_FLAG_UNSHARE) to the read-only entry `entry` at `index` of `table`, whose lock is held.
+ * 0, or VM_FAULT_OOM; 0 also when the entry changed meanwhile and the access must look again.
+ */
+export function* doWpPage(
+  mm: Mm,
+  vma: Vma,
+  address: number,
+  flags: number,
+  table: number,
+  index: number,
+  entry: Entry,
+): Task<number> {
+  const { memory } = mm;
+  const { phys, format, tables } = memory;
+  const decoded = createDecoded();
+  format.decode(entry.lo, entry.hi, 0, decoded);
+  const pfn = vmNormalPage(decoded);
+  if (pfn >= 0 && folioTestAnon(phys, pfn) && (pageAnonExclusive(phys, pfn) || canReuseAnonFolio(mm, vma, pfn))) {
+    if ((flags & FAULT_FLAG_UNSHARE) === 0) {
+      decoded.flags |= E_YOUNG | E_DIRTY | maybeMkwrite(vma.flags);
+      format.encode(decoded, 0, entry);
+      writeEntry(tables, table, index, entry);
+    }
+    folioUnlock(memory, table);
+    return 0;
+  }
+  if (pfn >= 0) getPage(phys, pfn);
+  folioUnlock(memory, table);
+  const result = yield* wpPageCopy(mm, vma, address, flags, table, index, entry, pfn);
+  if (pfn >= 0) putPage(phys, pfn);
+  return result;
+}
+
+/** wp_can_reuse_anon_folio: nobody but this mapping holds the page, so this process may have it for itself. */
+function canReuseAnonFolio(mm: Mm, vma: Vma, pfn: number): boolean {
+  const { memory } = mm;
+  if (pageRefCount(memory.phys, pfn) !== 1) return false;
+  if (!folioTrylock(memory, pfn)) return false;
+  folioMoveAnonRmap(memory.phys, pfn, anonVmaId(vma));
+  folioUnlock(memory, pfn);
+  return true;
+}
+
+/** Copies page `old` (-1: the zero page) and maps the copy if the entry is still `entry`. Page-table lock not held. */
+function* wpPageCopy(
+  mm: Mm,
+  vma: Vma,
+  address: number,
+  flags: number,
+  table: number,
+  index: number,
+  entry: Entry,
+  old: number,
+): Task<number> {
+  const { memory } = mm;
+  const { phys, format, tables } = memory;
+  anonVmaPrepare(memory, vma);
+  const copy = allocPages(phys, old < 0 ? GFP_HIGHUSER_MOVABLE | GFP_ZERO : GFP_HIGHUSER_MOVABLE, 0);
+  if (copy < 0) return VM_FAULT_OOM;
+  if (old >= 0) copyFrame(phys, copy, old);
+  yield P_FAULT_LOCK;
+  yield* folioLock(memory, table);
+  const now = createEntry();
+  readEntry(tables, table, index, now);
+  if (!pteSame(now, entry)) {
+    folioUnlock(memory, table);
+    freePages(phys, copy, 0);
+    return 0;
+  }
+  const decoded = createDecoded();
+  format.decode(entry.lo, entry.hi, 0, decoded);
+  const kept = (flags & FAULT_FLAG_UNSHARE) !== 0 ? decoded.flags & (E_SOFT_DIRTY | E_UFFD_WP) : E_DIRTY | maybeMkwrite(vma.flags);
+  // The old translation must be gone everywhere before the new one can be seen.
+  clearEntry(tables, table, index, now);
+  yield* flushTlbRange(mm, address, address + phys.pageSize);
+  folioAddNewAnonRmap(phys, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+  setDecoded(decoded, ENTRY_LEAF, copy, vmPageProt(vma.flags) | kept);
+  format.encode(decoded, 0, now);
+  writeEntry(tables, table, index, now);
+  if (old >= 0) folioRemoveRmap(phys, old);
+  else mm.anonPages++;
+  folioUnlock(memory, table);
+  if (old >= 0) putPage(phys, old);
+  return 0;
+}

@@ -1,0 +1,81 @@
+/**
+ * The family's entry points (B.3). `get_*` take a reference (`putUserPages` gives it back), `pin_*` a pin
+ * (`unpinUserPages`). Bad flags: `get_*` and `*_fast` return -EINVAL, the other `pin_*` 0 (B.2); the warn port is told.
+ */
+import { checkAddress, checkInteger, checkPages, EINVAL, FOLL_GET, FOLL_PIN, FOLL_TOUCH, FOLL_UNLOCKABLE, InvariantError } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { Mm } from '@mmkit/aspace';
+import { getUserPagesLocked } from './engine.co.ts';
+import { gupFastFallback } from './fast.co.ts';
+import { gupArgsProblem } from './legality.ts';
+
+/** Smallest value of C's int. */
+const MIN_INT = -0x8000_0000;
+
+/**
+ * References to the pages of `nr` pages from `start` on (Linux: get_user_pages). mmap_lock is held and kept. `pages` null:
+ * only fault in. How many, or a negative errno when the first failed.
+ */
+export function* getUserPages(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array | null): Task<number> {
+  if (!valid(mm, start, nr, flags, FOLL_TOUCH, pages)) return -EINVAL;
+  return yield* getUserPagesLocked(mm, start, nr, pages, 0, { value: 1 }, flags | FOLL_TOUCH);
+}
+
+/** As getUserPages, but takes and drops mmap_lock itself (Linux: get_user_pages_unlocked). -EAGAIN: killed while waiting for it. */
+export function* getUserPagesUnlocked(
+  mm: Mm,
+  start: number,
+  nr: number,
+  pages: Uint32Array | null,
+  flags: number,
+): Task<number> {
+  const set = FOLL_TOUCH | FOLL_UNLOCKABLE;
+  if (!valid(mm, start, nr, flags, set, pages)) return -EINVAL;
+  return yield* getUserPagesLocked(mm, start, nr, pages, 0, { value: 0 }, flags | set);
+}
+
+/**
+ * References without mmap_lock where the tables allow it (Linux: get_user_pages_fast). `nr` is 1 or more: InvariantError
+ * 'ZERO_PAGES' for 0; a negative one is a huge length as in C, which wraps: -EOVERFLOW (G.2).
+ */
+export function* getUserPagesFast(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+  if (!valid(mm, start, nr, flags, FOLL_GET, pages, MIN_INT)) return -EINVAL;
+  refuseZero(nr);
+  return yield* gupFastFallback(mm, start, nr, flags | FOLL_GET, pages);
+}
+
+/** Pins (Linux: pin_user_pages). mmap_lock is held and kept. Unlike the others it does not mark the pages accessed (G.8). */
+export function* pinUserPages(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+  if (!valid(mm, start, nr, flags, FOLL_PIN, pages)) return 0;
+  return yield* getUserPagesLocked(mm, start, nr, pages, 0, { value: 1 }, flags | FOLL_PIN);
+}
+
+/** Pins without mmap_lock where the tables allow it (Linux: pin_user_pages_fast). `nr` as for getUserPagesFast. */
+export function* pinUserPagesFast(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+  if (!valid(mm, start, nr, flags, FOLL_PIN, pages, MIN_INT)) return -EINVAL;
+  refuseZero(nr);
+  return yield* gupFastFallback(mm, start, nr, flags | FOLL_PIN, pages);
+}
+
+function valid(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  toSet: number,
+  pages: Uint32Array | null,
+  least: number = 0,
+): boolean {
+  checkAddress('start', start);
+  checkInteger('nr', nr, least, 0x7fff_ffff);
+  checkInteger('flags', flags, 0, 0xffff_ffff);
+  if (pages !== null) checkPages('pages', pages, Math.max(nr, 0));
+  const problem = gupArgsProblem(flags, toSet, pages);
+  if (problem !== null) mm.memory.warn(problem);
+  return problem === null;
+}
+
+/** Linux's fast walk does not expect 0 pages and would walk on (G.2). */
+function refuseZero(nr: number): void {
+  if (nr === 0) throw new InvariantError('ZERO_PAGES', 'a fast call needs 1 page or more');
+}

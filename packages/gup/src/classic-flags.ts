@@ -1,0 +1,33 @@
+/** FOLL_* of the documented call by the values of Linux 3.14 (A.2), and their translation to today's. */
+import * as today from '@mmkit/base';
+
+/** The entry must be writable. */
+export const FOLL_WRITE = 0x01;
+/** Mark the page accessed, and dirty on write. */
+export const FOLL_TOUCH = 0x02;
+/** Take a reference. */
+export const FOLL_GET = 0x04;
+/** Give an error instead of creating a zero-filled page. */
+export const FOLL_DUMP = 0x08;
+/** Use the VM_MAY* permissions. */
+export const FOLL_FORCE = 0x10;
+/** Start I/O, do not wait for it, keep the lock. */
+export const FOLL_NOWAIT = 0x20;
+/** Report a poisoned page as -EHWPOISON. */
+export const FOLL_HWPOISON = 0x100;
+
+/** Every flag this call knows. */
+export const CLASSIC_FLAGS = 0x13f;
+
+/** Today's flags for the classic ones. */
+export function modernFlags(flags: number): number {
+  let modern = 0;
+  if ((flags & FOLL_WRITE) !== 0) modern |= today.FOLL_WRITE;
+  if ((flags & FOLL_TOUCH) !== 0) modern |= today.FOLL_TOUCH;
+  if ((flags & FOLL_GET) !== 0) modern |= today.FOLL_GET;
+  if ((flags & FOLL_DUMP) !== 0) modern |= today.FOLL_DUMP;
+  if ((flags & FOLL_FORCE) !== 0) modern |= today.FOLL_FORCE;
+  if ((flags & FOLL_NOWAIT) !== 0) modern |= today.FOLL_NOWAIT;
+  if ((flags & FOLL_HWPOISON) !== 0) modern |= today.FOLL_HWPOISON;
+  return modern;
+}

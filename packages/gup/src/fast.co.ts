@@ -1,0 +1,237 @@
+/**
+ * gup-fast: pages taken without any lock, interrupts off (Linux: gup_fast, gup_fast_fallback; B.11). Each entry is read
+ * once; the folio is grabbed; then the entry, and the one above it, must still be what they were. Whatever the walk does
+ * not like it leaves to the slow path.
+ */
+import {
+  EFAULT,
+  EINVAL,
+  EOVERFLOW,
+  FOLL_FAST_ONLY,
+  FOLL_PIN,
+  FOLL_TOUCH,
+  FOLL_UNLOCKABLE,
+  FOLL_WRITE,
+  P_GUP_GRAB,
+  P_GUP_READ,
+  P_GUP_RECHECK,
+  P_GUP_UNSHARE,
+} from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm } from '@mmkit/aspace';
+import type { Policy } from '@mmkit/aspace';
+import {
+  ACCESS_USER,
+  ACCESS_WRITE,
+  createDecoded,
+  createEntry,
+  E_RIGHTS,
+  ENTRY_TABLE,
+  leafIndex,
+  levelIndex,
+  readEntry,
+} from '@mmkit/pgtable';
+import type { EntryTest, Tables } from '@mmkit/pgtable';
+import {
+  frameWordIndex,
+  frameWords,
+  GUP_PIN_COUNTING_BIAS,
+  gupPutFolio,
+  HOT_FLAGS,
+  HOT_REFCOUNT,
+  PG_REFERENCED,
+  setFlag,
+  tryGrabFolioFast,
+} from '@mmkit/phys';
+import { localIrqRestore } from '@mmkit/task';
+import { localIrqSave, readSeqBegin, readSeqRetry } from '@mmkit/task/sched';
+import { getUserPagesLocked, setHasPinned } from './engine.co.ts';
+import { fastFlagsProblem } from './legality.ts';
+import { Run } from './run.ts';
+import { gupMustUnshare } from './unshare.ts';
+
+/** Largest reference count. */
+const MAX_COUNT = 0x7fff_ffff;
+/** Accepts nothing. */
+const NEVER: EntryTest = Object.freeze({ maskLo: 0, wantLo: 1, maskHi: 0, wantHi: 0 });
+
+/**
+ * Takes `nr` pages (1 or more) from the page of `start` on; the fast walk first, the slow path for the rest. mmap_lock must
+ * not be held. How many, or a negative errno; an error after the first page is a short count.
+ */
+export function* gupFastFallback(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+  const { memory } = mm;
+  const problem = fastFlagsProblem(flags);
+  if (problem !== null) {
+    memory.warn(problem);
+    return -EINVAL;
+  }
+  if ((flags & FOLL_PIN) !== 0) yield* setHasPinned(mm);
+  const pageSize = memory.phys.pageSize;
+  const from = start - (start % pageSize);
+  // In C a negative nr is a length just below 2^64: the sum wraps, unless start is smaller than what is missing.
+  if (nr < 0) return from + nr * pageSize >= 0 ? -EOVERFLOW : -EFAULT;
+  if (from + nr * pageSize > memory.format.userEnd - pageSize) return -EFAULT;
+  const fast = yield* gupFast(mm, from, nr, flags, pages);
+  memory.stat.gupFast += fast;
+  if (fast === nr || (flags & FOLL_FAST_ONLY) !== 0) return fast;
+  const slowFlags = flags | FOLL_TOUCH | FOLL_UNLOCKABLE;
+  const slow = yield* getUserPagesLocked(mm, from + fast * pageSize, nr - fast, pages, fast, { value: 0 }, slowFlags);
+  if (slow < 0) return fast > 0 ? fast : slow;
+  return fast + slow;
+}
+
+/** The lock-free part: how many pages were taken, 0 and up. */
+function* gupFast(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+  const { memory, words } = mm;
+  const watch = (flags & FOLL_PIN) !== 0 && memory.policy.writeProtectSeq;
+  let sequence = 0;
+  if (watch) {
+    sequence = yield* readSeqBegin(words, MM_WRITE_PROTECT_SEQ);
+    if ((sequence & 1) !== 0) return 0;
+  }
+  yield* localIrqSave(memory.sched);
+  const taken = yield* walkTables(mm, start, nr, flags, pages);
+  localIrqRestore(memory.sched);
+  if (watch && (yield* readSeqRetry(words, MM_WRITE_PROTECT_SEQ, sequence))) {
+    for (let i = 0; i < taken; i++) gupPutFolio(memory.phys, pages[i]!, 1, flags);
+    return 0;
+  }
+  return taken;
+}
+
+/** Descends to each leaf table of the range in turn; stops at the first entry it cannot handle. */
+function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+  const { format, tables, phys } = mm.memory;
+  const entry = createEntry();
+  const decoded = createDecoded();
+  const access = (flags & FOLL_WRITE) !== 0 ? ACCESS_USER | ACCESS_WRITE : ACCESS_USER;
+  let done = 0;
+  while (done < nr) {
+    const address = start + done * phys.pageSize;
+    let table = mm.words[MM_ROOT]!;
+    let above = 0;
+    let aboveIndex = 0;
+    let inherited = E_RIGHTS;
+    for (let level = format.levels - 1; level > 0; level--) {
+      above = table;
+      aboveIndex = levelIndex(format, level, address);
+      yield P_GUP_READ;
+      readEntry(tables, table, aboveIndex, entry);
+      format.decode(entry.lo, entry.hi, level, decoded);
+      if (decoded.kind !== ENTRY_TABLE) return done;
+      inherited &= decoded.flags;
+      table = decoded.pfn;
+    }
+    const index = leafIndex(format, address);
+    const count = Math.min(tables.entries - index, nr - done);
+    const test = format.leafTest(access, inherited);
+    const writeTest = format.leafTest(ACCESS_USER | ACCESS_WRITE, inherited);
+    const run = new Run(table, index, count, above, aboveIndex, entry.lo, entry.hi, test, writeTest);
+    const taken = yield* walkLeafTable(mm, run, flags, pages, done);
+    done += taken;
+    if (taken < count) break;
+  }
+  return done;
+}
+
+/** One leaf table (gup_fast_pte_range): how many entries were taken. */
+function* walkLeafTable(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: number): Task<number> {
+  while (yield* takeSureEntries(mm, run, flags, pages, at)) {
+    const pfn = yield* takeEntry(mm, run, flags);
+    if (pfn < 0) break;
+    pages[at + run.taken++] = pfn;
+  }
+  return run.taken;
+}
+
+/**
+ * The hot loop: the steps of B.11 and the arithmetic of B.7 written out, for entries about which there is no question of
+ * sharing. True when it stopped at another one, which `takeEntry` decides: a call made in here, or the rules for such
+ * entries, would cost the loop a third of its speed even where they are never used.
+ */
+function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: number): Task<boolean> {
+  const { phys, format, policy } = mm.memory;
+  const { count, aboveLo, aboveHi } = run;
+  const words = frameWords(phys, run.table);
+  // An entry begins at an even index: where its low word is at n, its high word is at n ^ 1.
+  const first = frameWordIndex(phys, run.table) + run.index * 2 + format.lowAt;
+  const aboveWords = frameWords(phys, run.above);
+  const above = frameWordIndex(phys, run.above) + run.aboveIndex * 2 + format.lowAt;
+  const { maskLo, wantLo, maskHi, wantHi } = sureTest(policy, run, flags);
+  const { pfnLowShift, pfnHighMask, pfnHighShift } = format;
+  const { hot, zeroPfn } = phys;
+  const unit = (flags & FOLL_PIN) !== 0 ? GUP_PIN_COUNTING_BIAS : 1;
+  const most = MAX_COUNT - unit;
+  let unsure = false;
+  let lost = -1;
+  let i = run.taken;
+  for (; i < count; i++) {
+    const low = first + i * 2;
+    yield P_GUP_READ;
+    const lo = words[low]!;
+    const hi = words[low ^ 1]!;
+    if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) {
+      unsure = true;
+      break;
+    }
+    const pfn = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
+    const frame = pfn << 2;
+    yield P_GUP_GRAB;
+    const refs = hot[frame + HOT_REFCOUNT]!;
+    // Written so that a frame beyond RAM, which has no count, is refused too.
+    if (!(refs > 0 && refs <= most) || pfn === zeroPfn) break;
+    hot[frame + HOT_REFCOUNT] = refs + unit;
+    yield P_GUP_RECHECK;
+    if (words[low] !== lo || words[low ^ 1] !== hi || aboveWords[above] !== aboveLo || aboveWords[above ^ 1] !== aboveHi) {
+      lost = pfn;
+      break;
+    }
+    hot[frame + HOT_FLAGS] = hot[frame + HOT_FLAGS]! | PG_REFERENCED;
+    pages[at + i] = pfn;
+  }
+  if ((flags & FOLL_PIN) !== 0) phys.nrFollPinAcquired += i - run.taken + (lost < 0 ? 0 : 1);
+  if (lost >= 0) gupPutFolio(phys, lost, 1, flags);
+  run.taken = i;
+  return unsure;
+}
+
+/** What an entry must be to be taken without looking at PageAnonExclusive; nothing is sure where a rule is switched off. */
+function sureTest(policy: Policy, run: Run, flags: number): EntryTest {
+  if (!policy.fastRecheck) return NEVER;
+  return (flags & (FOLL_PIN | FOLL_WRITE)) === FOLL_PIN ? run.writeTest : run.test;
+}
+
+/**
+ * One entry by all the rules of B.11: its PFN, or -1 when it is not to be had. It is read here, not handed over: that
+ * would slow the hot loop down, and no point lies between.
+ */
+function* takeEntry(mm: Mm, run: Run, flags: number): Task<number> {
+  const { phys, format, policy, tables } = mm.memory;
+  const { test, writeTest } = run;
+  const index = run.index + run.taken;
+  const entry = createEntry();
+  readEntry(tables, run.table, index, entry);
+  const { lo, hi } = entry;
+  if ((lo & test.maskLo) !== test.wantLo || (hi & test.maskHi) !== test.wantHi) return -1;
+  const pfn = (lo >>> format.pfnLowShift) | ((hi & format.pfnHighMask) << format.pfnHighShift);
+  yield P_GUP_GRAB;
+  if (!tryGrabFolioFast(phys, pfn, 1, flags)) return -1;
+  yield P_GUP_RECHECK;
+  let good = !policy.fastRecheck || entryIs(tables, run.table, index, lo, hi);
+  if (policy.fastRecheck) good &&= entryIs(tables, run.above, run.aboveIndex, run.aboveLo, run.aboveHi);
+  if (good && ((lo & writeTest.maskLo) !== writeTest.wantLo || (hi & writeTest.maskHi) !== writeTest.wantHi)) {
+    yield P_GUP_UNSHARE;
+    good = !gupMustUnshare(policy, phys, null, flags, pfn);
+  }
+  if (good) setFlag(phys, pfn, PG_REFERENCED);
+  else gupPutFolio(phys, pfn, 1, flags);
+  return good ? pfn : -1;
+}
+
+/** True when the entry still consists of these words. */
+function entryIs(tables: Tables, table: number, index: number, lo: number, hi: number): boolean {
+  const now = createEntry();
+  readEntry(tables, table, index, now);
+  return now.lo === lo && now.hi === hi;
+}

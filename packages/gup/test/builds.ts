@@ -1,0 +1,243 @@
+/** The package in both builds, small machines to try it on, and every schedule of a few tasks. */
+import { anonVmaPrepare, copyPageRange, createMemory, Memory, Mm, MM_ROOT } from '@mmkit/aspace';
+import type { FaultHandler, MemoryOptions } from '@mmkit/aspace';
+import type { Task } from '@mmkit/base';
+import { FAULT_FLAG_WRITE, handleMmFault } from '@mmkit/fault';
+import { handleMmFault as colouredFault } from '@mmkit/fault/sched';
+import * as plain from '@mmkit/gup';
+import * as plainClassic from '@mmkit/gup/classic';
+import * as colouredClassic from '@mmkit/gup/classic/sched';
+import * as coloured from '@mmkit/gup/sched';
+import { createDecoded, createEntry, leafIndex, leafTableAlloc, readEntry, setDecoded, writeEntry } from '@mmkit/pgtable';
+import { ENTRY_LEAF } from '@mmkit/pgtable';
+import type { Decoded, Entry } from '@mmkit/pgtable';
+import { pageMapCount, pageRefCount, Phys } from '@mmkit/phys';
+import { downReadTrylock, readerCount, upRead } from '@mmkit/rwsem';
+import { createSched, describeWaiters, isRunnable, killTask, runTask, Sched, SimTask, spawn, stepTask } from '@mmkit/task';
+import { insertVma, Vma, vmaLookup, vmasIn, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from '@mmkit/vma';
+
+/** A module of the sched build whose coloured functions run to their end, each as a task of its own. */
+export type Driven<M> = {
+  [K in keyof M]: M[K] extends (...args: infer A) => Task<infer R> ? (...args: A) => R : M[K];
+};
+
+export function drive<M extends object>(module: M): Driven<M> {
+  const driven: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(module)) driven[name] = isColoured(value) ? runner(value) : value;
+  return driven as Driven<M>;
+}
+
+function isColoured(value: unknown): value is (...args: unknown[]) => Task<unknown> {
+  return typeof value === 'function' && value.constructor.name === 'GeneratorFunction';
+}
+
+function runner(body: (...args: unknown[]) => Task<unknown>): (...args: unknown[]) => unknown {
+  return (...args) => {
+    const owner = args.find((arg) => arg instanceof Mm || arg instanceof Memory);
+    if (owner === undefined) throw new Error('no argument says which machine');
+    const { sched } = owner instanceof Mm ? owner.memory : owner;
+    return runTask(sched, sched.current.killed ? dying(sched, body(...args)) : body(...args));
+  };
+}
+
+/** A signal pending for the caller is pending for the task that runs in its place. */
+function* dying(sched: Sched, body: Task<unknown>): Task<unknown> {
+  killTask(sched.current);
+  return yield* body;
+}
+
+/** Looks into, or replaces, faults: `before` gives a result instead of the handler, or null; `after` changes it. */
+export interface Hooks {
+  before?: (mm: Mm, address: number, flags: number) => number | null;
+  after?: (mm: Mm, result: number) => number;
+}
+
+export interface Build {
+  readonly gup: Driven<typeof coloured>;
+  readonly classic: Driven<typeof colouredClassic>;
+  readonly faults: (hooks: Hooks) => FaultHandler;
+}
+
+const plainBuild: Build = {
+  gup: plain,
+  classic: plainClassic,
+  faults: ({ before, after }) => (mm, vma, address, flags) => {
+    const result = before?.(mm, address, flags) ?? handleMmFault(mm, vma, address, flags);
+    return after?.(mm, result) ?? result;
+  },
+};
+
+const schedBuild: Build = {
+  gup: drive(coloured),
+  classic: drive(colouredClassic),
+  faults: ({ before, after }) =>
+    function* (mm, vma, address, flags) {
+      const result = before?.(mm, address, flags) ?? (yield* colouredFault(mm, vma, address, flags));
+      return after?.(mm, result) ?? result;
+    },
+};
+
+export const builds: readonly (readonly [string, Build])[] = [['plain', plainBuild], ['sched', schedBuild]];
+
+/** Flags of a private VMA that may be read and written. */
+export const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
+/** The first page under test; a leaf table ends 16 pages further on. */
+export const AT = 0x3f_0000;
+export const PAGE = 4096;
+
+/** An address space, and what a test asks of it again and again. */
+export class Space {
+  readonly memory: Memory;
+  readonly phys: Phys;
+  readonly sched: Sched;
+  readonly mm: Mm;
+  readonly warnings: string[];
+
+  constructor(mm: Mm, warnings: string[]) {
+    this.memory = mm.memory;
+    this.phys = mm.memory.phys;
+    this.sched = mm.memory.sched;
+    this.mm = mm;
+    this.warnings = warnings;
+  }
+
+  /** A VMA of `pages` pages. */
+  map(start: number, pages: number, flags: number = RW, file: object | null = null): Vma {
+    const vma = new Vma(start, start + pages * PAGE, flags, start / PAGE, file);
+    insertVma(this.mm.vmas, vma);
+    return vma;
+  }
+
+  /** What a user's load or store at each of `n` pages would bring in. */
+  touch(start: number, n: number, flags: number = FAULT_FLAG_WRITE): number[] {
+    return Array.from({ length: n }, (_, i) => {
+      const address = start + i * PAGE;
+      handleMmFault(this.mm, vmaLookup(this.mm.vmas, address)!, address, flags);
+      return this.entry(address).pfn;
+    });
+  }
+
+  raw(address: number): Entry {
+    const { tables, format } = this.memory;
+    const entry = createEntry();
+    readEntry(tables, leafTableAlloc(tables, this.mm.words[MM_ROOT]!, address), leafIndex(format, address), entry);
+    return entry;
+  }
+
+  entry(address: number): Decoded {
+    const { lo, hi } = this.raw(address);
+    const decoded = createDecoded();
+    this.memory.format.decode(lo, hi, 0, decoded);
+    return decoded;
+  }
+
+  /** Writes an entry by hand: a leaf, or with `pfn` an Entry, raw words. */
+  set(address: number, pfn: number | Entry, flags = 0): void {
+    const { tables, format } = this.memory;
+    let entry = createEntry();
+    if (typeof pfn === 'number') {
+      const decoded = createDecoded();
+      setDecoded(decoded, ENTRY_LEAF, pfn, flags);
+      format.encode(decoded, 0, entry);
+    } else entry = pfn;
+    writeEntry(tables, leafTableAlloc(tables, this.mm.words[MM_ROOT]!, address), leafIndex(format, address), entry);
+  }
+
+  /** References of a frame. */
+  refs(pfn: number): number {
+    return pageRefCount(this.phys, pfn);
+  }
+
+  maps(pfn: number): number {
+    return pageMapCount(this.phys, pfn);
+  }
+
+  /** Calls with mmap_lock held for reading, and gives it back if it is still held. */
+  locked<T>(call: () => T): T {
+    const { mmapLock } = this.mm;
+    if (!downReadTrylock(mmapLock)) throw new Error('mmap_lock is not free');
+    try {
+      return call();
+    } finally {
+      if (readerCount(mmapLock) > 0) upRead(this.sched, mmapLock);
+    }
+  }
+
+  /** Calls with a fatal signal pending for the caller. */
+  killed<T>(call: () => T): T {
+    this.sched.current.killed = true;
+    try {
+      return call();
+    } finally {
+      this.sched.current.killed = false;
+    }
+  }
+
+  /** What fork makes of it. */
+  fork(): Space {
+    const child = plain.createMm({ memory: this.memory })!;
+    for (const vma of vmasIn(this.mm.vmas, 0, this.memory.format.userEnd)) {
+      const copy = new Vma(vma.start, vma.end, vma.flags, vma.pgoff);
+      if (vma.anonVma !== null) anonVmaPrepare(this.memory, copy);
+      insertVma(child.vmas, copy);
+      copyPageRange(child, this.mm, vma, copy);
+    }
+    return new Space(child, this.warnings);
+  }
+}
+
+/** A machine with one address space, still empty. */
+export function space(build: Build, hooks: Hooks = {}, options: Partial<MemoryOptions> = {}): Space {
+  const warnings: string[] = [];
+  const warn = (what: string): void => void warnings.push(what);
+  const memory = createMemory({ sched: createSched({ cpus: 2 }), frames: 128, warn, ...options });
+  return new Space(build.gup.createMm({ memory, faults: build.faults(hooks) })!, warnings);
+}
+
+/** The `code` of the InvariantError `run` throws, else what it throws; undefined when it throws nothing. */
+export function codeOf(run: () => unknown): unknown {
+  try {
+    run();
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? error.code : error;
+  }
+  return undefined;
+}
+
+/** One machine for every schedule: its tasks, and a look at each end that says what was wrong, or null. */
+export type Scenario = () => { sched: Sched; tasks: Task<unknown>[]; check: () => string | null };
+
+/** What everySchedule found. */
+export interface Found {
+  /** Schedules run: all there are, unless it was to stop at the first that goes wrong. */
+  schedules: number;
+  /** What was wrong, once for each schedule that went wrong. */
+  wrong: string[];
+}
+
+/** Runs the tasks under every schedule there is, or up to the first that goes wrong. */
+export function everySchedule(start: Scenario, stopAtFirst = false): Found {
+  const taken: number[] = [];
+  const offered: number[] = [];
+  const ready: SimTask[] = [];
+  const wrong: string[] = [];
+  for (let schedules = 1; ; schedules++) {
+    const { sched, tasks, check } = start();
+    tasks.forEach((body, i) => spawn(sched, `task ${i}`, body));
+    let depth = 0;
+    for (; ; depth++) {
+      ready.length = 0;
+      for (const task of sched.tasks) if (isRunnable(task)) ready.push(task);
+      if (ready.length === 0) break;
+      if (depth === taken.length) taken.push(0);
+      offered[depth] = ready.length;
+      stepTask(sched, ready[taken[depth]!]!);
+    }
+    const problem = describeWaiters(sched) || check();
+    if (problem !== null) wrong.push(problem);
+    while (depth > 0 && taken[depth - 1]! + 1 === offered[depth - 1]) depth--;
+    taken.length = depth;
+    if (depth === 0 || (stopAtFirst && problem !== null)) return { schedules, wrong };
+    taken[depth - 1]!++;
+  }
+}

@@ -1,0 +1,366 @@
+/** gup-fast, B.11: what the walk takes, where it stops, and what the slow path does with the rest. */
+import { describe, expect, it } from 'vitest';
+import { linux6_18, MM_ROOT, MM_WRITE_PROTECT_SEQ, pageAnonExclusive, zapPageRange } from '@mmkit/aspace';
+import { EFAULT, EINVAL, FOLL_FORCE, FOLL_WRITE, P_GUP_RECHECK, P_GUP_UNSHARE } from '@mmkit/base';
+import { getUserPagesFast, pinUserPagesFast } from '@mmkit/gup/sched';
+import {
+  createDecoded,
+  createEntry,
+  E_DIRTY,
+  E_PROTNONE,
+  E_RIGHTS,
+  E_SPECIAL,
+  E_USER,
+  E_WRITE,
+  E_YOUNG,
+  levelIndex,
+  readEntry,
+  tableAt,
+  writeEntry,
+} from '@mmkit/pgtable';
+import { checkPhys, countFrames, HOT_REFCOUNT, HOT_WORDS, PG_REFERENCED, testFlag } from '@mmkit/phys';
+import { downWriteTrylock, isLocked } from '@mmkit/rwsem';
+import { spawn, stepTask, TASK_DONE } from '@mmkit/task';
+import { VM_MAYREAD, VM_MAYWRITE, VM_READ } from '@mmkit/vma';
+import { AT, builds, PAGE, space } from './builds.ts';
+import type { Hooks, Space } from './builds.ts';
+
+const READ_ONLY = VM_READ | VM_MAYREAD | VM_MAYWRITE;
+const WRITABLE = E_USER | E_YOUNG | E_DIRTY | E_WRITE;
+
+/** Pages taken by the fast walk, and by the slow path. */
+function share(s: Space): [number, number] {
+  return [s.memory.stat.gupFast, s.memory.stat.gupSlow];
+}
+
+describe.each(builds)('%s: what is taken', (_, build) => {
+  const { gup } = build;
+
+  function process(present: number, hooks: Hooks = {}): Space {
+    const s = space(build, hooks);
+    s.map(AT, 24);
+    s.touch(AT, present);
+    return s;
+  }
+
+  it.each(['getUserPagesFast', 'pinUserPagesFast'] as const)('%s: pages that are there, in order, without a fault or a lock', (name) => {
+    const s = process(4);
+    downWriteTrylock(s.sched, s.mm.mmapLock);
+    const faults = s.memory.stat.pgfault;
+    const pages = new Uint32Array(4);
+    expect(gup[name](s.mm, AT, 4, FOLL_WRITE, pages)).toBe(4);
+    expect([...pages]).toEqual([0, 1, 2, 3].map((i) => s.entry(AT + i * PAGE).pfn));
+    expect(share(s)).toEqual([4, 0]);
+    expect(s.memory.stat.pgfault).toBe(faults);
+    expect(s.sched.cpus[0]!.irqOwner).toBe(null);
+  });
+
+  it('over the end of a leaf table', () => {
+    const s = process(20);
+    const pages = new Uint32Array(20);
+    expect(AT % 0x20_0000).toBe(0x1f_0000);
+    expect(gup.pinUserPagesFast(s.mm, AT, 20, FOLL_WRITE, pages)).toBe(20);
+    expect([...pages]).toEqual(Array.from({ length: 20 }, (_, i) => s.entry(AT + i * PAGE).pfn));
+    expect(share(s)).toEqual([20, 0]);
+  });
+
+  it('start is rounded down to its page', () => {
+    const s = process(2);
+    const pages = new Uint32Array(1);
+    expect(gup.pinUserPagesFast(s.mm, AT + PAGE + 0xabc, 1, FOLL_WRITE, pages)).toBe(1);
+    expect(pages[0]).toBe(s.entry(AT + PAGE).pfn);
+  });
+
+  it('pages are marked referenced', () => {
+    const s = process(1);
+    const pages = new Uint32Array(1);
+    gup.pinUserPagesFast(s.mm, AT, 1, 0, pages);
+    expect(testFlag(s.phys, pages[0]!, PG_REFERENCED)).toBe(true);
+  });
+
+  it('A.16 #30: 2 there, 1 absent, then a hole: 3, the error is hidden', () => {
+    const s = space(build);
+    s.map(AT, 3);
+    s.touch(AT, 2);
+    expect(gup.getUserPagesFast(s.mm, AT, 4, FOLL_WRITE, new Uint32Array(4))).toBe(3);
+    expect(share(s)).toEqual([2, 1]);
+  });
+
+  it('A.16 #31: the first page in a hole: -EFAULT', () => {
+    const s = space(build);
+    s.map(AT + PAGE, 1);
+    expect(gup.getUserPagesFast(s.mm, AT, 2, 0, new Uint32Array(2))).toBe(-EFAULT);
+  });
+
+  it('an error after pages of the fast walk is a short count', () => {
+    const s = process(2, { before: () => 0x1 });
+    expect(gup.pinUserPagesFast(s.mm, AT, 4, FOLL_WRITE, new Uint32Array(4))).toBe(2);
+  });
+
+  it('nothing there yet: all by the slow path, mmap_lock given back', () => {
+    const s = process(0);
+    const pages = new Uint32Array(3);
+    expect(gup.pinUserPagesFast(s.mm, AT, 3, FOLL_WRITE, pages)).toBe(3);
+    expect(share(s)).toEqual([0, 3]);
+    expect(isLocked(s.mm.mmapLock)).toBe(false);
+    for (const pfn of pages) expect(s.refs(pfn)).toBe(1025);
+  });
+
+  it('flags it does not know: -EINVAL', () => {
+    expect(gup.getUserPagesFast(process(1).mm, AT, 1, 0x10, new Uint32Array(1))).toBe(-EINVAL);
+  });
+});
+
+describe.each(builds)('%s: where the walk stops', (_, build) => {
+  const { gup } = build;
+
+  /** Three pages, the second made something else: fast takes the first, the slow path the others. */
+  function second(change: (s: Space, pfn: number) => void, flags = 0, vm?: number): { s: Space; pages: Uint32Array } {
+    const s = space(build);
+    s.map(AT, 3, vm);
+    const pfns = s.touch(AT, 3);
+    change(s, pfns[1]!);
+    const pages = new Uint32Array(3);
+    expect(gup.pinUserPagesFast(s.mm, AT, 3, flags, pages)).toBe(3);
+    expect(share(s)).toEqual([1, 2]);
+    return { s, pages };
+  }
+
+  it('an empty entry', () => {
+    second((s) => s.set(AT + PAGE, createEntry()));
+  });
+
+  it('an entry that is not writable, for a write', () => {
+    second((s, pfn) => s.set(AT + PAGE, pfn, E_USER | E_YOUNG), FOLL_WRITE);
+  });
+
+  it('G.13: FORCE does not change that, the slow path honours it', () => {
+    const s = space(build);
+    s.map(AT, 1, READ_ONLY);
+    expect(gup.pinUserPagesFast(s.mm, AT, 1, FOLL_WRITE, new Uint32Array(1))).toBe(-EFAULT);
+    expect(gup.pinUserPagesFast(s.mm, AT, 1, FOLL_WRITE | FOLL_FORCE, new Uint32Array(1))).toBe(1);
+    expect(gup.pinUserPagesFast(s.mm, AT, 1, FOLL_WRITE | FOLL_FORCE, new Uint32Array(1))).toBe(1);
+    expect(share(s)).toEqual([0, 2]);
+  });
+
+  it('the zero page, a special entry', () => {
+    const { s, pages } = second((s) => {
+      zapPageRange(s.mm, AT + PAGE, AT + 2 * PAGE);
+      s.touch(AT + PAGE, 1, 0);
+    });
+    expect(pages[1]).toBe(s.phys.zeroPfn);
+    expect(s.refs(s.phys.zeroPfn)).toBe(1);
+  });
+
+  it('a PROT_NONE entry', () => {
+    second((s, pfn) => s.set(AT + PAGE, pfn, E_PROTNONE | E_YOUNG));
+  });
+
+  it('an entry user mode may not use', () => {
+    second((s, pfn) => s.set(AT + PAGE, pfn, E_WRITE | E_YOUNG));
+  });
+
+  it('a read-only page that is not exclusive, for a pin; the slow path unshares it', () => {
+    const s = space(build);
+    s.map(AT, 2);
+    s.touch(AT, 2);
+    s.fork();
+    s.touch(AT, 1);
+    const old = s.entry(AT + PAGE).pfn;
+    const pages = new Uint32Array(2);
+    expect(gup.pinUserPagesFast(s.mm, AT, 2, 0, pages)).toBe(2);
+    expect(share(s)).toEqual([1, 1]);
+    expect(pages[1]).not.toBe(old);
+    expect(pageAnonExclusive(s.phys, pages[1]!)).toBe(true);
+    expect(s.refs(old)).toBe(1);
+    expect([s.phys.nrFollPinAcquired, s.phys.nrFollPinReleased]).toEqual([3, 1]);
+    checkPhys(s.phys);
+  });
+
+  it('a read-only exclusive page is taken, between others', () => {
+    const s = space(build);
+    s.map(AT, 4);
+    const pfns = s.touch(AT, 4);
+    s.set(AT + PAGE, pfns[1]!, E_USER | E_YOUNG);
+    s.set(AT + 2 * PAGE, pfns[2]!, E_USER | E_YOUNG);
+    const pages = new Uint32Array(4);
+    expect(gup.pinUserPagesFast(s.mm, AT, 4, 0, pages)).toBe(4);
+    expect([...pages]).toEqual(pfns);
+    expect(share(s)).toEqual([4, 0]);
+    expect(pfns.map((pfn) => s.refs(pfn))).toEqual([1025, 1025, 1025, 1025]);
+    expect(pfns.map((pfn) => testFlag(s.phys, pfn, PG_REFERENCED))).toEqual([true, true, true, true]);
+    expect(s.phys.nrFollPinAcquired).toBe(4);
+  });
+
+  it('a shared page is taken by a GET', () => {
+    const s = space(build);
+    s.map(AT, 2);
+    s.touch(AT, 2);
+    s.fork();
+    expect(gup.getUserPagesFast(s.mm, AT, 2, 0, new Uint32Array(2))).toBe(2);
+    expect(share(s)).toEqual([2, 0]);
+  });
+
+  it.each([1, 2, 3])('no table at level %i', (level) => {
+    const s = space(build);
+    s.map(AT, 2);
+    s.touch(AT, 2);
+    const { tables, format } = s.memory;
+    const table = tableAt(tables, s.mm.words[MM_ROOT]!, AT, level);
+    const index = levelIndex(format, level, AT);
+    const old = createEntry();
+    readEntry(tables, table, index, old);
+    writeEntry(tables, table, index, createEntry());
+    expect(gup.pinUserPagesFast(s.mm, AT, 2, 0x20, new Uint32Array(2))).toBe(-EFAULT);
+    writeEntry(tables, table, index, old);
+    expect(gup.pinUserPagesFast(s.mm, AT, 2, 0x20, new Uint32Array(2))).toBe(2);
+    expect(share(s)).toEqual([2, 0]);
+  });
+
+  it('a right that an upper level does not pass on', () => {
+    const s = space(build);
+    s.map(AT, 1);
+    s.touch(AT, 1);
+    const { tables, format } = s.memory;
+    const table = tableAt(tables, s.mm.words[MM_ROOT]!, AT, 2);
+    const index = levelIndex(format, 2, AT);
+    const [entry, decoded] = [createEntry(), createDecoded()];
+    readEntry(tables, table, index, entry);
+    format.decode(entry.lo, entry.hi, 2, decoded);
+    expect(decoded.flags & E_RIGHTS).toBe(E_RIGHTS);
+    decoded.flags &= ~E_WRITE;
+    format.encode(decoded, 2, entry);
+    writeEntry(tables, table, index, entry);
+    gup.pinUserPagesFast(s.mm, AT, 1, FOLL_WRITE, new Uint32Array(1));
+    expect(share(s)[0]).toBe(0);
+    gup.getUserPagesFast(s.mm, AT, 1, 0, new Uint32Array(1));
+    expect(share(s)[0]).toBe(1);
+  });
+
+  it('a page without references, being freed, and one with too many', () => {
+    for (const count of [0, 0x7fff_ffff - 1023]) {
+      const s = space(build);
+      s.map(AT, 2);
+      const pfns = s.touch(AT, 2);
+      s.phys.hot[pfns[1]! * HOT_WORDS + HOT_REFCOUNT] = count;
+      expect(gup.pinUserPagesFast(s.mm, AT, 2, FOLL_WRITE, new Uint32Array(2))).toBe(1);
+      expect(s.refs(pfns[1]!)).toBe(count);
+      expect(share(s)).toEqual([1, 0]);
+    }
+  });
+
+  it('a frame beyond RAM', () => {
+    const s = space(build);
+    s.map(AT, 2);
+    s.touch(AT, 2);
+    s.set(AT + PAGE, s.phys.frames + 5, WRITABLE);
+    let error: unknown;
+    try {
+      gup.pinUserPagesFast(s.mm, AT, 2, FOLL_WRITE, new Uint32Array(2));
+    } catch (caught) {
+      error = caught;
+    }
+    expect(error).toBeInstanceOf(RangeError);
+    expect(s.memory.stat.gupFast).toBe(1);
+  });
+
+  it('E.3 #8: an entry for the zero page that does not say special: it is not counted as pinned', () => {
+    const s = space(build);
+    s.map(AT, 1);
+    s.set(AT, s.phys.zeroPfn, E_USER | E_YOUNG);
+    expect(gup.pinUserPagesFast(s.mm, AT, 1, 0, new Uint32Array(1))).toBe(1);
+    expect([s.refs(s.phys.zeroPfn), s.phys.nrFollPinAcquired]).toEqual([1, 0]);
+  });
+
+  it('the same with the policies off: nothing else changes', () => {
+    const policy = { ...linux6_18, fastRecheck: false, writeProtectSeq: false, unshare: false };
+    const s = space(build, {}, { policy });
+    s.map(AT, 3);
+    const pfns = s.touch(AT, 3);
+    s.set(AT + PAGE, pfns[1]!, E_USER | E_YOUNG);
+    s.mm.words[MM_WRITE_PROTECT_SEQ] = 1;
+    const pages = new Uint32Array(3);
+    expect(gup.pinUserPagesFast(s.mm, AT, 3, 0, pages)).toBe(3);
+    expect([...pages]).toEqual(pfns);
+    expect(share(s)).toEqual([3, 0]);
+    expect(gup.pinUserPagesFast(s.mm, AT, 3, FOLL_WRITE, pages)).toBe(3);
+    expect(share(s)).toEqual([4, 2]);
+  });
+
+  it('a special entry that is no zero page goes slow, and has no page', () => {
+    const s = space(build);
+    s.map(AT, 1);
+    s.set(AT, 0x1234, E_USER | E_SPECIAL);
+    expect(gup.getUserPagesFast(s.mm, AT, 1, 0, new Uint32Array(1))).toBe(-17);
+  });
+});
+
+describe('sched: B.11 #6 and #7, between grab and recheck', () => {
+  const build = builds[1]![1];
+
+  /** A walk over 2 pages, stopped when it has grabbed the first. */
+  function grabbed(get: typeof pinUserPagesFast, flags: number): { s: Space; pfns: number[]; end: () => unknown; step: () => number } {
+    const s = space(build);
+    s.map(AT, 2);
+    const pfns = s.touch(AT, 2);
+    const task = spawn(s.sched, 'walk', get(s.mm, AT, 2, flags, new Uint32Array(2)));
+    const step = (): number => {
+      stepTask(s.sched, task);
+      return task.point;
+    };
+    while (step() !== P_GUP_RECHECK);
+    const end = (): unknown => {
+      while (task.state !== TASK_DONE) step();
+      return task.result;
+    };
+    return { s, pfns, end, step };
+  }
+
+  it.each([['pin', pinUserPagesFast, 1024], ['get', getUserPagesFast, 1]] as const)(
+    '%s: the entry has changed: the page is put back, the slow path takes what is there now',
+    (_, get, unit) => {
+      const { s, pfns, end } = grabbed(get, FOLL_WRITE);
+      expect(s.refs(pfns[0]!)).toBe(1 + unit);
+      zapPageRange(s.mm, AT, AT + PAGE);
+      expect(s.refs(pfns[0]!)).toBe(unit);
+      expect(end()).toBe(2);
+      expect(share(s)).toEqual([0, 2]);
+      expect(countFrames(s.phys).used).toBe(6);
+      expect(s.phys.nrFollPinAcquired - s.phys.nrFollPinReleased).toBe(unit === 1024 ? 2 : 0);
+      checkPhys(s.phys);
+    },
+  );
+
+  it('the entry above has changed though the entry has not (khugepaged): put back', () => {
+    const { s, pfns, step } = grabbed(pinUserPagesFast, FOLL_WRITE);
+    const { tables, format } = s.memory;
+    const table = tableAt(tables, s.mm.words[MM_ROOT]!, AT, 1);
+    const index = levelIndex(format, 1, AT);
+    writeEntry(tables, table, index, createEntry());
+    step();
+    expect(s.refs(pfns[0]!)).toBe(1);
+    expect(share(s)).toEqual([0, 0]);
+  });
+
+  it('a read-only entry: the same two checks, then PageAnonExclusive', () => {
+    const s = space(build);
+    s.map(AT, 1);
+    const [pfn] = s.touch(AT, 1);
+    for (const change of [true, false]) {
+      s.set(AT, pfn!, E_USER | E_YOUNG);
+      const task = spawn(s.sched, 'walk', pinUserPagesFast(s.mm, AT, 1, 0x20, new Uint32Array(1)));
+      const step = (): number => {
+        stepTask(s.sched, task);
+        return task.point;
+      };
+      while (step() !== P_GUP_RECHECK);
+      expect(s.refs(pfn!)).toBe(1025);
+      if (change) s.set(AT, pfn!, E_USER);
+      expect(step() === P_GUP_UNSHARE).toBe(!change);
+      expect(s.refs(pfn!)).toBe(change ? 1 : 1025);
+      while (task.state !== TASK_DONE) stepTask(s.sched, task);
+      s.phys.hot[pfn! * HOT_WORDS] = 1;
+      s.phys.nrFollPinReleased = s.phys.nrFollPinAcquired;
+    }
+  });
+});

@@ -1,0 +1,140 @@
+/** gup-fast against what it races with, under every schedule; each rule is then switched off and its bug is found. */
+import { describe, expect, it } from 'vitest';
+import { anonVmaPrepare, linux6_18, zapPageRange as unmapNow } from '@mmkit/aspace';
+import type { Policy } from '@mmkit/aspace';
+import { copyPageRange, freePageTables, zapPageRange } from '@mmkit/aspace/sched';
+import { FOLL_WRITE } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { createMm, pinUserPagesFast } from '@mmkit/gup/sched';
+import { allocPages, checkPhys, GFP_KERNEL, PG_TABLE, testFlag } from '@mmkit/phys';
+import { downWriteTrylock } from '@mmkit/rwsem';
+import { killTask } from '@mmkit/task';
+import { insertVma, Vma } from '@mmkit/vma';
+import { AT, builds, everySchedule, PAGE, RW, space } from './builds.ts';
+import type { Found, Space } from './builds.ts';
+
+const build = builds[1]![1];
+
+/** A process on two CPUs with one page of its own. */
+function process(policy: Policy): { s: Space; pages: Uint32Array; vma: Vma } {
+  const s = space(build, {}, { policy, frames: 32 });
+  const vma = s.map(AT, 1);
+  s.touch(AT, 1);
+  downWriteTrylock(s.sched, s.mm.mmapLock);
+  return { s, pages: new Uint32Array(1), vma };
+}
+
+/**
+ * A pin by the fast walk or not at all: mmap_lock is held by somebody for good, and the caller is killed, so that the slow
+ * path gives up. Fewer points, and what is asked here the slow path cannot get wrong.
+ */
+function* fastOnly(s: Space, pages: Uint32Array, flags: number): Task<number> {
+  killTask(s.sched.current);
+  return yield* pinUserPagesFast(s.mm, AT, 1, flags, pages);
+}
+
+/** A pin against a fork: is the pinned page the parent's alone in the end? */
+function pinAgainstFork(policy: Policy, flags: number, stopAtFirst = false): Found {
+  return everySchedule(() => {
+    const { s, pages, vma } = process(policy);
+    const child = createMm({ memory: s.memory })!;
+    const copy = new Vma(AT, AT + PAGE, RW, AT / PAGE);
+    anonVmaPrepare(s.memory, copy);
+    insertVma(child.vmas, copy);
+    const check = (): string | null => {
+      checkPhys(s.phys);
+      if (s.sched.tasks[1]!.result !== 1) return null;
+      const [now] = s.touch(AT, 1);
+      return now === pages[0] ? null : 'the next store goes to another page than the pin';
+    };
+    return { sched: s.sched, tasks: [fastOnly(s, pages, flags), copyPageRange(child, s.mm, vma, copy)], check };
+  }, stopAtFirst);
+}
+
+describe('pin_user_pages_fast against fork', () => {
+  it.each([['for writing', FOLL_WRITE], ['read-only', 0]])('%s: the parent keeps a pinned page, in every schedule', (_, flags) => {
+    const { schedules, wrong } = pinAgainstFork(linux6_18, flags);
+    expect(wrong).toEqual([]);
+    expect(schedules).toBeGreaterThan(1000);
+  });
+
+  it('without the write-protect sequence there are schedules in which it does not (B.16)', () => {
+    const { schedules, wrong } = pinAgainstFork({ ...linux6_18, writeProtectSeq: false }, FOLL_WRITE);
+    expect(wrong.length).toBeGreaterThan(0);
+    expect(wrong.length).toBeLessThan(schedules);
+  });
+
+  it('without the early copy too (B.15 #5)', () => {
+    const { wrong } = pinAgainstFork({ ...linux6_18, earlyCopy: false }, FOLL_WRITE, true);
+    expect(wrong.length).toBe(1);
+  });
+
+  it('a read-only pin without unsharing too (B.15 #3)', () => {
+    const { wrong } = pinAgainstFork({ ...linux6_18, unshare: false }, 0, true);
+    expect(wrong.length).toBe(1);
+  });
+});
+
+/** A fast pin against an unmap whose page is at once somebody else's: does the pin take a stranger's page? */
+function pinAgainstUnmap(policy: Policy, flags: number, stopAtFirst = false): Found {
+  return everySchedule(() => {
+    const { s, pages } = process(policy);
+    let stranger = -1;
+    function* unmap(): Task<void> {
+      yield* zapPageRange(s.mm, AT, AT + PAGE);
+      stranger = allocPages(s.phys, GFP_KERNEL, 0);
+    }
+    const check = (): string | null => {
+      const got = s.sched.tasks[1]!.result as number;
+      if (got > 0 && pages[0] === stranger) return 'a page of somebody else is pinned';
+      checkPhys(s.phys);
+      return null;
+    };
+    return { sched: s.sched, tasks: [fastOnly(s, pages, flags), unmap()], check };
+  }, stopAtFirst);
+}
+
+describe('pin_user_pages_fast against unmap', () => {
+  it.each([['for writing', FOLL_WRITE], ['read-only', 0]])('%s: it never takes a page that was freed and used again', (_, flags) => {
+    expect(pinAgainstUnmap(linux6_18, flags).wrong).toEqual([]);
+  });
+
+  it.each([['for writing', FOLL_WRITE], ['read-only', 0]])('%s, without the recheck: it does (B.11 #7)', (_, flags) => {
+    expect(pinAgainstUnmap({ ...linux6_18, fastRecheck: false }, flags, true).wrong.length).toBe(1);
+  });
+});
+
+/** The walk reads tables: are they still tables after each of its steps? */
+function walkAgainstTableFree(policy: Policy, stopAtFirst = false): Found {
+  return everySchedule(() => {
+    const { s, pages } = process(policy);
+    unmapNow(s.mm, AT, AT + PAGE);
+    const tables: number[] = [];
+    for (let pfn = 0; pfn < s.phys.frames; pfn++) if (testFlag(s.phys, pfn, PG_TABLE)) tables.push(pfn);
+    let inside = false;
+    let bad = false;
+    function* walk(): Task<void> {
+      const body = fastOnly(s, pages, FOLL_WRITE);
+      for (let at = body.next(); at.done !== true; at = body.next()) {
+        const { current } = s.sched;
+        const intact = (): boolean => tables.every((pfn) => testFlag(s.phys, pfn, PG_TABLE));
+        // What is freed before the walk begins it cannot meet.
+        inside ||= current.cpu.irqOwner === current && intact();
+        yield at.value;
+        bad ||= inside && current.cpu.irqOwner === current && !intact();
+      }
+    }
+    const check = (): string | null => (bad ? 'a page table was freed under the walk' : null);
+    return { sched: s.sched, tasks: [walk(), freePageTables(s.mm, AT, AT + PAGE, 0, s.memory.format.userEnd)], check };
+  }, stopAtFirst);
+}
+
+describe('pin_user_pages_fast against the freeing of page tables', () => {
+  it('B.11: tables stay as long as interrupts are off', () => {
+    expect(walkAgainstTableFree(linux6_18).wrong).toEqual([]);
+  });
+
+  it('without the wait they do not (C.8)', () => {
+    expect(walkAgainstTableFree({ ...linux6_18, tableFreeWaits: false }, true).wrong.length).toBe(1);
+  });
+});

@@ -1,0 +1,84 @@
+/**
+ * The page-fault exception (Linux: do_user_addr_fault, lock_mm_and_find_vma, access_error; N.19, N.23): from the
+ * hardware's fault to a page, or a signal. Takes mmap_lock for reading, the VMA lock of newer kernels not first.
+ */
+import { EFAULT, EINTR, ENOMEM, InvariantError } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { callFaultHandler } from '@mmkit/aspace/sched';
+import {
+  FAULT_FLAG_DEFAULT,
+  FAULT_FLAG_TRIED,
+  FAULT_FLAG_USER,
+  FAULT_FLAG_WRITE,
+  VM_FAULT_COMPLETED,
+  VM_FAULT_ERROR,
+  VM_FAULT_OOM,
+  VM_FAULT_RETRY,
+  VM_FAULT_SIGSEGV,
+} from '@mmkit/fault';
+import {
+  ACCESS_WRITE,
+  FAULT_BUS,
+  FAULT_NON_CANONICAL,
+  FAULT_PROTECTION,
+  FAULT_RESERVED,
+} from '@mmkit/pgtable';
+import { upRead } from '@mmkit/rwsem';
+import { downReadKillable } from '@mmkit/rwsem/sched';
+import { VM_WRITE, vmaIsAccessible, vmaLookup } from '@mmkit/vma';
+import type { Vma } from '@mmkit/vma';
+import type { Machine } from './machine.ts';
+import { BUS_ADRERR, Process, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SIGBUS, SignalInfo, SIGSEGV } from './process.ts';
+
+/**
+ * Handles fault kind `fault` (FAULT_*) that `hwWalk` gave for `access` (ACCESS_*) at `address`. 0: try the access again;
+ * -EFAULT: the process got a signal; -ENOMEM (Linux would call the OOM killer); -EINTR: the task is being killed.
+ */
+export function* handlePageFault(
+  machine: Machine,
+  process: Process,
+  address: number,
+  access: number,
+  fault: number,
+): Task<number> {
+  if (fault === FAULT_NON_CANONICAL) return sendSignal(process, SIGSEGV, SI_KERNEL, 0);
+  if (fault === FAULT_RESERVED || fault === FAULT_BUS) {
+    throw new InvariantError('BAD_PAGE_TABLE', `fault kind ${fault} at ${address}: corrupted page table`);
+  }
+  const { mm } = process;
+  const { sched } = machine;
+  let flags = FAULT_FLAG_DEFAULT | FAULT_FLAG_USER;
+  if ((access & ACCESS_WRITE) !== 0) flags |= FAULT_FLAG_WRITE;
+  for (;;) {
+    if ((yield* downReadKillable(sched, mm.mmapLock)) !== 0) return -EINTR;
+    const vma = vmaLookup(mm.vmas, address);
+    if (vma === null || accessError(vma, access, fault)) {
+      upRead(sched, mm.mmapLock);
+      return sendSignal(process, SIGSEGV, vma === null ? SEGV_MAPERR : SEGV_ACCERR, address);
+    }
+    const result = yield* callFaultHandler(mm, vma, address, flags);
+    // Done, or to be tried again: in both cases the handler has dropped mmap_lock.
+    if ((result & VM_FAULT_COMPLETED) !== 0) return 0;
+    if ((result & VM_FAULT_RETRY) !== 0) {
+      if (sched.current.killed) return -EINTR;
+      flags |= FAULT_FLAG_TRIED;
+      continue;
+    }
+    upRead(sched, mm.mmapLock);
+    if ((result & VM_FAULT_ERROR) === 0) return 0;
+    if ((result & VM_FAULT_OOM) !== 0) return -ENOMEM;
+    if ((result & VM_FAULT_SIGSEGV) !== 0) return sendSignal(process, SIGSEGV, SEGV_MAPERR, address);
+    return sendSignal(process, SIGBUS, BUS_ADRERR, address);
+  }
+}
+
+/** access_error: a write needs VM_WRITE; a read of what is there but refused is wrong; any other read needs some right. */
+function accessError(vma: Vma, access: number, fault: number): boolean {
+  if ((access & ACCESS_WRITE) !== 0) return (vma.flags & VM_WRITE) === 0;
+  return fault === FAULT_PROTECTION || !vmaIsAccessible(vma);
+}
+
+function sendSignal(process: Process, signal: number, code: number, address: number): number {
+  process.exitSignal = new SignalInfo(signal, code, address);
+  return -EFAULT;
+}

@@ -1,0 +1,60 @@
+/**
+ * fork and exit of an address space (Linux: dup_mmap, exit_mmap; N.10, N.11). fork holds mmap_lock of the parent for
+ * writing throughout; the parent's TLBs are flushed after the last copy, before it is given back.
+ */
+import { EINTR, ENOMEM } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { anonVmaPrepare, MM_ROOT, Mm } from '@mmkit/aspace';
+import { copyPageRange, flushTlbRange, zapPageRange } from '@mmkit/aspace/sched';
+import { createMm } from '@mmkit/gup/sched';
+import { freeAllTables } from '@mmkit/pgtable';
+import { downWriteTrylock, upWrite } from '@mmkit/rwsem';
+import { downWrite, downWriteKillable } from '@mmkit/rwsem/sched';
+import { eraseVma, insertVma, Vma, VM_DONTCOPY, VM_LOCKED_MASK, VM_WIPEONFORK, vmasIn } from '@mmkit/vma';
+
+/** What a fork gives: the child's address space, or the negative errno why there is none. */
+export interface ForkResult {
+  /** 0, -ENOMEM, or -EINTR (killed while waiting for mmap_lock). */
+  readonly error: number;
+  /** The child's, null with an error. */
+  readonly mm: Mm | null;
+}
+
+/** Copies the address space for a child process. */
+export function* dupMm(mm: Mm): Task<ForkResult> {
+  const child = createMm({ memory: mm.memory, faults: mm.faultHandler });
+  if (child === null) return { error: -ENOMEM, mm: null };
+  const { sched } = mm.memory;
+  if ((yield* downWriteKillable(sched, mm.mmapLock)) !== 0) {
+    yield* exitMm(child);
+    return { error: -EINTR, mm: null };
+  }
+  // Nobody else knows the child yet: its lock is free.
+  downWriteTrylock(sched, child.mmapLock);
+  let error = 0;
+  for (const vma of vmasIn(mm.vmas, 0, mm.memory.format.userEnd)) {
+    if ((vma.flags & VM_DONTCOPY) !== 0) continue;
+    const wiped = (vma.flags & VM_WIPEONFORK) !== 0;
+    const copy = new Vma(vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK, vma.pgoff, vma.file);
+    if (vma.anonVma !== null && !wiped) anonVmaPrepare(mm.memory, copy);
+    insertVma(child.vmas, copy);
+    if (!wiped) error = yield* copyPageRange(child, mm, vma, copy);
+    if (error !== 0) break;
+  }
+  yield* flushTlbRange(mm, 0, mm.memory.format.userEnd);
+  upWrite(sched, child.mmapLock);
+  upWrite(sched, mm.mmapLock);
+  if (error === 0) return { error: 0, mm: child };
+  yield* exitMm(child);
+  return { error, mm: null };
+}
+
+/** Ends an address space: everything is unmapped and its tables are freed. Pinned pages live on until unpinned. */
+export function* exitMm(mm: Mm): Task<void> {
+  const { sched, tables, format } = mm.memory;
+  yield* downWrite(sched, mm.mmapLock);
+  yield* zapPageRange(mm, 0, format.userEnd);
+  for (const vma of vmasIn(mm.vmas, 0, format.userEnd)) eraseVma(mm.vmas, vma);
+  freeAllTables(tables, mm.words[MM_ROOT]!);
+  upWrite(sched, mm.mmapLock);
+}
