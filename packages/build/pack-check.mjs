@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /**
  * Packs every public package and uses the tarballs as a stranger would: installed together into a bare project, without
- * a registry; imported on the caller's Node and on Node 26; type-checked; looked at by publint and attw.
+ * a registry; imported, and one scenario traced, on the caller's Node and on Node 26; type-checked; looked at by publint and attw.
  * Needs the packages built. Prints each step's time; exit 1 with everything that is wrong.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import process from 'node:process';
@@ -73,6 +73,11 @@ async function main() {
       .filter((e) => e !== './package.json')
       .map((e) => manifest.name + e.slice(1)),
   );
+  const outside = process.env.PATH.split(delimiter)
+    .filter((dir) => !dir.includes('node_modules'))
+    .join(delimiter);
+  const caller = (await run('node', ['-p', 'process.execPath'], root, { ...process.env, PATH: outside })).trim();
+  const nodes = [caller, join(bin, 'node')];
   try {
     await step('pack', () =>
       each(packages, async (p) => {
@@ -107,15 +112,18 @@ async function main() {
   if (Object.keys(await import('${e}')).length === 0) throw new Error('${e} exports nothing');`,
       );
       writeFileSync(join(bare, 'use.js'), `${program.join('')}\nconsole.log(process.version);\n`);
-      const outside = process.env.PATH.split(delimiter)
-        .filter((dir) => !dir.includes('node_modules'))
-        .join(delimiter);
-      const caller = (await run('node', ['-p', 'process.execPath'], bare, { ...process.env, PATH: outside })).trim();
-      for (const node of [caller, join(bin, 'node')]) {
+      for (const node of nodes) {
         const version = await run(node, ['use.js'], bare);
         await run(node, ['--conditions=@mmkit/source', 'use.js'], bare);
         console.log(`pack check: ${entries.length} entries import on ${version.trim()}`);
       }
+    });
+    await step('determinism', async () => {
+      copyFileSync(join(import.meta.dirname, 'scenario.mjs'), join(bare, 'scenario.mjs'));
+      const hashes = [];
+      for (const node of nodes) hashes.push((await run(node, ['scenario.mjs'], bare)).trim());
+      if (new Set(hashes).size !== 1) throw new Error(`one scenario, different traces: ${hashes.join(', ')}`);
+      console.log(`pack check: one scenario, trace hash ${hashes[0]} on ${nodes.length} Nodes`);
     });
     await step('types', async () => {
       const uses = entries.map(

@@ -27,7 +27,7 @@ export function odirectCommand(file: string, options: OdirectOptions, print: (te
 function describe(file: string, out: string | null, { report, expected, copied }: OdirectResult): string {
   const pages = report.fast + report.slow;
   const share = pages === 0 ? 0 : Math.round((100 * report.fast) / pages);
-  const speed = report.transferSeconds > 0 ? `${Math.round(report.bytes / report.transferSeconds / 1e6)} MB/s` : '–';
+  const speed = report.transferSeconds > 0 ? `${Math.round((2 * report.bytes) / report.transferSeconds / 1e6)} MB/s` : '–';
   return [
     `${file}: ${report.bytes} bytes`,
     `  in memory   sha256 ${report.sha256}`,
@@ -35,7 +35,7 @@ function describe(file: string, out: string | null, { report, expected, copied }
     `  the copy    ${copied === expected ? 'the same' : `DIFFERENT: ${copied}`}${out === null ? '' : `, kept in ${out}`}`,
     `  pinned      ${report.pagesPinned} pages: ${report.fast} by the fast walk (${share} %), ${report.slow} by the slow one`,
     `  faults      ${report.faults}`,
-    `  throughput  ${speed} each way, simulated device and host file together (${report.transferSeconds.toFixed(3)} s)`,
+    `  throughput  ${speed}: in and out in ${report.transferSeconds.toFixed(3)} s, simulation and host file together`,
     `  leaked      ${report.leakedPins} pins, ${report.leakedFrames} frames`,
     report.ok ? '  all is well' : '  SOMETHING IS WRONG',
   ].join('\n');
