@@ -9,3 +9,6 @@ export const EXIT_USAGE = 2;
 
 /** Bad usage or input: its message is the one line the user sees. */
 export class BadInput extends Error {}
+
+/** The command could not do what it should: its message is the one line the user sees, the exit code is EXIT_FAILED. */
+export class Failed extends Error {}

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** pinlab, the example app of mmkit: the command line. */
 import { Command, CommanderError, Option } from 'commander';
-import { BadInput, EXIT_OK, EXIT_USAGE } from './exit.ts';
+import { BadInput, EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failed } from './exit.ts';
 import { litmusCommand, type LitmusOptions } from './litmus/command.ts';
 import { odirectCommand, type OdirectOptions } from './odirect/command.ts';
 import { startCommand } from './start.ts';
@@ -48,9 +48,9 @@ program
 try {
   program.parse();
 } catch (error) {
-  if (error instanceof BadInput) {
+  if (error instanceof BadInput || error instanceof Failed) {
     process.stderr.write(`pinlab: ${error.message}\n`);
-    process.exitCode = EXIT_USAGE;
+    process.exitCode = error instanceof BadInput ? EXIT_USAGE : EXIT_FAILED;
   } else if (error instanceof CommanderError) {
     // commander has printed its line already; help and version are not errors.
     process.exitCode = error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;

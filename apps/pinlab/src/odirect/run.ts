@@ -23,6 +23,7 @@ import {
 } from '@mmkit/kernel';
 import { MAP_ANONYMOUS, MAP_PRIVATE, mmap, PROT_READ, PROT_WRITE } from '@mmkit/mm';
 import { countFrames } from '@mmkit/phys';
+import { Failed } from '../exit.ts';
 import type { OdirectPlan } from './options.ts';
 
 /** The JSON document. */
@@ -53,7 +54,7 @@ const SLICE = 8 << 20;
 /** Bytes moved between two looks at the progress bar. */
 const PROGRESS = 1 << 20;
 
-/** Runs the plan; `progress` is told the bytes moved so far, of twice the buffer. Throws when the simulated kernel refuses. */
+/** Runs the plan; `progress` is told the bytes moved so far, of twice the buffer. Failed when the simulated kernel or the host refuses. */
 export function runOdirect(plan: OdirectPlan, progress: (done: number, what: string) => void): OdirectResult {
   const folder = plan.out === null ? mkdtempSync(join(tmpdir(), 'pinlab-')) : mkdtempSync(join(dirname(plan.out), '.pinlab-'));
   try {
@@ -75,7 +76,7 @@ function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number, w
     const before = countFrames(machine.memory.phys);
     const process = createProcess(machine)!;
     const buffer = plan.length === 0 ? 0 : mmap(process.mm, 0, plan.bufferSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-    if (buffer < 0) throw new Error(`mmap: ${errnoName(buffer)}`);
+    if (buffer < 0) throw new Failed(`mmap: ${errnoName(buffer)}`);
     const start = performance.now();
     const pagesPinned = transfer(plan, machine, process, buffer, source, target, progress);
     const transferSeconds = (performance.now() - start) / 1000;
@@ -133,7 +134,7 @@ function moveBlocks(
   let done = 0;
   const finishOldest = (): void => {
     const { result, pagesPinned } = finishDirectIo(flight.shift()!);
-    if (result < atLeast(done)) throw new Error(`O_DIRECT at ${done}: ${result < 0 ? errnoName(result) : `only ${result} bytes`}`);
+    if (result < atLeast(done)) throw new Failed(`O_DIRECT at ${done}: ${result < 0 ? errnoName(result) : `only ${result} bytes`}`);
     pinned += pagesPinned;
     done += plan.blockSize;
     if (done % PROGRESS < plan.blockSize || done === plan.bufferSize) progress(done);
@@ -152,7 +153,7 @@ function hashMemory(machine: Machine, process: Process, address: number, length:
   const bytes = new Uint8Array(Math.min(SLICE, length));
   for (let at = 0; at < length; at += bytes.length) {
     const size = Math.min(bytes.length, length - at);
-    if (peekBytes(machine, process, address + at, bytes, 0, size) !== size) throw new Error('the buffer is not mapped');
+    if (peekBytes(machine, process, address + at, bytes, 0, size) !== size) throw new Failed('the buffer is not mapped');
     hash.update(bytes.subarray(0, size));
   }
   return hash.digest('hex');
@@ -165,7 +166,7 @@ function hashFile(file: FileBackend, offset: number, length: number): string {
   for (let at = 0; at < length; at += bytes.length) {
     const size = Math.min(bytes.length, length - at);
     const got = file.read(offset + at, bytes.subarray(0, size));
-    if (got !== size) throw new Error(`reading ${file.path}: ${got < 0 ? errnoName(got) : 'short'}`);
+    if (got !== size) throw new Failed(`reading ${file.path}: ${got < 0 ? errnoName(got) : 'short'}`);
     hash.update(bytes.subarray(0, size));
   }
   return hash.digest('hex');
