@@ -4,7 +4,16 @@ import { createMemory, folioAddNewAnonRmap, linearPageIndex, Memory, Mm, MM_ROOT
 import type { MemoryOptions } from '@mmkit/aspace';
 import * as coloured from '@mmkit/aspace/sched';
 import type { Task } from '@mmkit/base';
-import { allocRoot, createDecoded, createEntry, leafIndex, leafTableAlloc, readEntry, setDecoded, writeEntry } from '@mmkit/pgtable';
+import {
+  allocRoot,
+  createDecoded,
+  createEntry,
+  leafIndex,
+  leafTableAlloc,
+  readEntry,
+  setDecoded,
+  writeEntry,
+} from '@mmkit/pgtable';
 import type { Decoded, Entry } from '@mmkit/pgtable';
 import { E_DIRTY, E_USER, E_WRITE, E_YOUNG, ENTRY_LEAF } from '@mmkit/pgtable';
 import { allocPages, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
@@ -41,7 +50,10 @@ function schedOf(args: unknown[]): Sched {
 }
 
 export type Build = Driven<typeof coloured>;
-export const builds: readonly (readonly [string, Build])[] = [['plain', plain], ['sched', drive(coloured)]];
+export const builds: readonly (readonly [string, Build])[] = [
+  ['plain', plain],
+  ['sched', drive(coloured)],
+];
 
 /** Flags of a private VMA that may be read and written. */
 export const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
@@ -68,7 +80,12 @@ export function addVma(mm: Mm, start: number, pages: number, flags: number): Vma
 }
 
 /** Maps a new anonymous page as a write fault would, with the entry `flags`: its PFN. */
-export function mapAnon(mm: Mm, vma: Vma, address: number, flags: number = E_USER | E_YOUNG | E_DIRTY | E_WRITE): number {
+export function mapAnon(
+  mm: Mm,
+  vma: Vma,
+  address: number,
+  flags: number = E_USER | E_YOUNG | E_DIRTY | E_WRITE,
+): number {
   const { memory } = mm;
   plain.anonVmaPrepare(memory, vma);
   const pfn = allocPages(memory.phys, GFP_HIGHUSER_MOVABLE, 0);

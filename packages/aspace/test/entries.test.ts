@@ -36,6 +36,9 @@ describe('the fault port', () => {
     });
     expect(callFaultHandler(first, vma, AT, 5)).toBe(0x401);
     expect(runTask(memory.sched, coloured.callFaultHandler(second, vma, AT, 6))).toBe(0x402);
-    expect(seen).toEqual([[first, vma, AT, 5], [second, vma, AT, 6]]);
+    expect(seen).toEqual([
+      [first, vma, AT, 5],
+      [second, vma, AT, 6],
+    ]);
   });
 });

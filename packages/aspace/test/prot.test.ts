@@ -1,6 +1,25 @@
 import { describe, expect, it } from 'vitest';
-import { AnonVma, anonVmaId, anonVmaPrepare, linearPageIndex, linux6_18, maybeMkwrite, vmNormalPage, vmPageProt } from '@mmkit/aspace';
-import { createDecoded, E_EXEC, E_PROTNONE, E_SPECIAL, E_USER, E_WRITE, E_YOUNG, ENTRY_LEAF, setDecoded } from '@mmkit/pgtable';
+import {
+  AnonVma,
+  anonVmaId,
+  anonVmaPrepare,
+  linearPageIndex,
+  linux6_18,
+  maybeMkwrite,
+  vmNormalPage,
+  vmPageProt,
+} from '@mmkit/aspace';
+import {
+  createDecoded,
+  E_EXEC,
+  E_PROTNONE,
+  E_SPECIAL,
+  E_USER,
+  E_WRITE,
+  E_YOUNG,
+  ENTRY_LEAF,
+  setDecoded,
+} from '@mmkit/pgtable';
 import { Vma, VM_EXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE } from '@mmkit/vma';
 import fc from 'fast-check';
 import { machine } from './builds.ts';
@@ -22,7 +41,9 @@ describe('from VMA flags to entry flags (N.19, N.22)', () => {
   });
 
   it('vm_page_prot never makes private memory writable', () => {
-    fc.assert(fc.property(fc.integer({ min: 0, max: 0xff }), (flags) => (vmPageProt(flags & ~VM_SHARED) & E_WRITE) === 0));
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 0xff }), (flags) => (vmPageProt(flags & ~VM_SHARED) & E_WRITE) === 0),
+    );
   });
 
   it('maybe_mkwrite: writable only if VM_WRITE', () => {

@@ -53,7 +53,8 @@ describe.each(builds)('%s: zapPageRange', (_, api) => {
     const pfns = [0, 1, 2].map((i) => mapAnon(mm, vma, AT + i * PAGE));
     api.zapPageRange(mm, AT, AT + 4 * PAGE);
     expect(mm.anonPages).toBe(0);
-    for (const pfn of pfns) expect([pageRefCount(mm.memory.phys, pfn), pageMapCount(mm.memory.phys, pfn)]).toEqual([0, 0]);
+    for (const pfn of pfns)
+      expect([pageRefCount(mm.memory.phys, pfn), pageMapCount(mm.memory.phys, pfn)]).toEqual([0, 0]);
     expect(rawAt(mm, AT)).toEqual(createEntry());
     expect(countFrames(mm.memory.phys).free).toBe(before - 3);
     checkPhys(mm.memory.phys);
@@ -186,18 +187,18 @@ describe('sched: the order of N.11', () => {
     expect(memory.tlbs[1]!.flushes).toBe(0);
   });
 
-  it.each([['interrupts off', irqOff], ['an RCU read section', rcuReader]])(
-    'B.11: page-table pages are not freed under %s',
-    (_, reader) => {
-      const { mm } = mapped();
-      const task = freeing(mm, reader);
-      until(task, TASK_WAITING);
-      expect(countFrames(memory.phys).used).toBe(4);
-      stepTask(memory.sched, memory.sched.tasks[1]!);
-      until(task, TASK_DONE);
-      expect(countFrames(memory.phys).used).toBe(1);
-    },
-  );
+  it.each([
+    ['interrupts off', irqOff],
+    ['an RCU read section', rcuReader],
+  ])('B.11: page-table pages are not freed under %s', (_, reader) => {
+    const { mm } = mapped();
+    const task = freeing(mm, reader);
+    until(task, TASK_WAITING);
+    expect(countFrames(memory.phys).used).toBe(4);
+    stepTask(memory.sched, memory.sched.tasks[1]!);
+    until(task, TASK_DONE);
+    expect(countFrames(memory.phys).used).toBe(1);
+  });
 
   it('policy tableFreeWaits off: they are freed under the walker (the bug of C.8)', () => {
     const { mm } = mapped({ ...linux6_18, tableFreeWaits: false });

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { anonVmaId, folioAnonVma, folioTestAnon, linux6_18, MM_ROOT, pageAnonExclusive, zapPageRange } from '@mmkit/aspace';
+import {
+  anonVmaId,
+  folioAnonVma,
+  folioTestAnon,
+  linux6_18,
+  MM_ROOT,
+  pageAnonExclusive,
+  zapPageRange,
+} from '@mmkit/aspace';
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM } from '@mmkit/fault';
 import { E_DIRTY, E_EXEC, E_PROTNONE, E_SPECIAL, E_USER, E_WRITE, E_YOUNG, freeAllTables } from '@mmkit/pgtable';
 import {

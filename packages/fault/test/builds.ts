@@ -14,7 +14,10 @@ import { createVmaTree, insertVma, Vma, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRI
 export type Handle = typeof plain.handleMmFault;
 const driven: Handle = (mm, vma, address, flags) =>
   runTask(mm.memory.sched, coloured.handleMmFault(mm, vma, address, flags));
-export const builds: readonly (readonly [string, Handle])[] = [['plain', plain.handleMmFault], ['sched', driven]];
+export const builds: readonly (readonly [string, Handle])[] = [
+  ['plain', plain.handleMmFault],
+  ['sched', driven],
+];
 
 /** Flags of a private VMA that may be read and written. */
 export const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;

@@ -77,27 +77,27 @@ describe('sched: faults on the same page, under every schedule', () => {
     });
   });
 
-  it.each([['writes', FAULT_FLAG_WRITE], ['is unshared', FAULT_FLAG_UNSHARE]])(
-    'parent writes while the child %s: two pages in the end, each exclusive',
-    (_, flags) => {
-      everySchedule(() => {
-        const parent = space();
-        plain(parent.mm, parent.vma, AT, FAULT_FLAG_WRITE);
-        const child = forked(parent);
-        const check = (): void => {
-          const { phys } = parent.memory;
-          const pfns = [parent, child].map(({ mm }) => entryAt(mm, AT).pfn);
-          expect(pfns[0]).not.toBe(pfns[1]);
-          for (const pfn of pfns) {
-            expect(counts(phys, pfn)).toEqual([1, 1]);
-            expect(pageAnonExclusive(phys, pfn)).toBe(true);
-          }
-          nothingLeaks(parent, child);
-        };
-        return { sched: parent.memory.sched, tasks: [fault(parent, FAULT_FLAG_WRITE), fault(child, flags)], check };
-      });
-    },
-  );
+  it.each([
+    ['writes', FAULT_FLAG_WRITE],
+    ['is unshared', FAULT_FLAG_UNSHARE],
+  ])('parent writes while the child %s: two pages in the end, each exclusive', (_, flags) => {
+    everySchedule(() => {
+      const parent = space();
+      plain(parent.mm, parent.vma, AT, FAULT_FLAG_WRITE);
+      const child = forked(parent);
+      const check = (): void => {
+        const { phys } = parent.memory;
+        const pfns = [parent, child].map(({ mm }) => entryAt(mm, AT).pfn);
+        expect(pfns[0]).not.toBe(pfns[1]);
+        for (const pfn of pfns) {
+          expect(counts(phys, pfn)).toEqual([1, 1]);
+          expect(pageAnonExclusive(phys, pfn)).toBe(true);
+        }
+        nothingLeaks(parent, child);
+      };
+      return { sched: parent.memory.sched, tasks: [fault(parent, FAULT_FLAG_WRITE), fault(child, flags)], check };
+    });
+  });
 
   it('a copy against MADV_DONTNEED: the page copied from is not freed under it, and nothing leaks', () => {
     everySchedule(() => {

@@ -21,7 +21,17 @@ import {
   tlbLookup,
   writeEntry,
 } from '@mmkit/pgtable';
-import { checkPhys, countFrames, getPage, pageRefCount, PG_LOCKED, putPage, readBytes, testFlag, writeBytes } from '@mmkit/phys';
+import {
+  checkPhys,
+  countFrames,
+  getPage,
+  pageRefCount,
+  PG_LOCKED,
+  putPage,
+  readBytes,
+  testFlag,
+  writeBytes,
+} from '@mmkit/phys';
 import { spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import { VM_WRITE } from '@mmkit/vma';
 import { AT, builds, counts, entryAt, exhaust, forked, PAGE, rawAt, RW, space } from './builds.ts';
@@ -106,7 +116,7 @@ describe.each(builds)('%s: N.4, a write to a read-only page', (_, handle) => {
     expect(phys.freeFrames).toBe(free);
   });
 
-  it('B.22 #8: one extra reference on a page that is not exclusive forces a copy; its holder keeps the old page', () => {
+  it('B.22 #8: an extra reference on a page that is not exclusive forces a copy; its holder keeps the old', () => {
     const { parent, child, pfn, phys } = family(handle);
     zapPageRange(child.mm, AT, AT + PAGE);
     getPage(phys, pfn);

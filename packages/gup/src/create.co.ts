@@ -25,6 +25,8 @@ export function createMm(options: MmOptions): Mm | null {
   const root = allocRoot(memory.tables);
   if (root < 0) return null;
   const lock = options.lock ?? createRwsem('mmap_lock');
-  const vmas = options.vmas ?? createVmaTree({ pageSize: memory.phys.pageSize as 4096 | 16384 | 65536, taskSize: memory.format.userEnd });
+  const vmas =
+    options.vmas ??
+    createVmaTree({ pageSize: memory.phys.pageSize as 4096 | 16384 | 65536, taskSize: memory.format.userEnd });
   return new Mm(memory, root, lock, vmas, options.faults ?? handleMmFault);
 }

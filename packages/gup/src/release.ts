@@ -1,11 +1,11 @@
 /** Giving pages back (Linux: unpin_user_pages, put_page). Never waits, shared by both builds. */
 import { checkInteger, checkPages, FOLL_GET, FOLL_PIN } from '@mmkit/base';
 import type { Memory } from '@mmkit/aspace';
-import { GUP_PIN_COUNTING_BIAS, gupPutFolio, HOT_REFCOUNT } from '@mmkit/phys';
+import { GUP_PIN_COUNTING_BIAS, gupPutFolio, HOT_REFCOUNT, Phys } from '@mmkit/phys';
 
 /**
- * Drops one pin of each of the first `nr` pages; the last one frees an orphan. InvariantError when a page is not pinned:
- * the pages before it are unpinned then.
+ * Drops one pin of each of the first `nr` pages; the last one frees an orphan. InvariantError when a page is not
+ * pinned: the pages before it are unpinned then.
  */
 export function unpinUserPages(memory: Memory, pages: Uint32Array, nr: number): void {
   releasePages(memory, pages, nr, FOLL_PIN);
@@ -20,22 +20,27 @@ function releasePages(memory: Memory, pages: Uint32Array, nr: number, flags: num
   checkInteger('nr', nr, 0, 0x7fffffff);
   checkPages('pages', pages, nr);
   const { phys } = memory;
-  const { hot, zeroPfn, frames } = phys;
   const pin = (flags & FOLL_PIN) !== 0;
-  const unit = pin ? GUP_PIN_COUNTING_BIAS : 1;
-  let counted = 0;
-  for (let i = 0; i < nr; i++) {
-    const pfn = pages[i]!;
-    const frame = pfn << 2;
-    const left = hot[frame + HOT_REFCOUNT]! - unit;
-    if (left > 0 && pfn < frames && pfn !== zeroPfn) {
-      hot[frame + HOT_REFCOUNT] = left;
-      continue;
-    }
-    // The last reference, the zero page, or an error.
-    if (pin) phys.nrFollPinReleased += i - counted;
-    counted = i + 1;
-    gupPutFolio(phys, pfn, 1, flags);
+  let i = 0;
+  while (i < nr) {
+    const from = i;
+    i = releaseSure(phys, pages, i, nr, pin ? GUP_PIN_COUNTING_BIAS : 1);
+    if (pin) phys.nrFollPinReleased += i - from;
+    if (i < nr) gupPutFolio(phys, pages[i++]!, 1, flags);
   }
-  if (pin) phys.nrFollPinReleased += nr - counted;
+}
+
+/**
+ * The hot loop: takes `unit` off the count of each page from slot `i` on, and returns the slot of the first one that
+ * needs a closer look: its last reference goes, it is the zero page, or an error. A call in here would halve its speed.
+ */
+function releaseSure(phys: Phys, pages: Uint32Array, i: number, nr: number, unit: number): number {
+  const { hot, zeroPfn, frames } = phys;
+  for (; i < nr; i++) {
+    const pfn = pages[i]!;
+    const left = hot[(pfn << 2) + HOT_REFCOUNT]! - unit;
+    if (left <= 0 || pfn >= frames || pfn === zeroPfn) break;
+    hot[(pfn << 2) + HOT_REFCOUNT] = left;
+  }
+  return i;
 }

@@ -10,6 +10,7 @@ import {
   countFrames,
   folioMaybeDmaPinned,
   freePages,
+  getPage,
   GFP_KERNEL,
   PG_DIRTY,
   PG_LOCKED,
@@ -78,7 +79,12 @@ describe.each(builds)('%s: counts', (_, build) => {
     const pages = new Uint32Array(4);
     gup.pinUserPagesFast(s.mm, AT, 4, FOLL_WRITE, pages);
     zapPageRange(s.mm, AT, AT + 4 * PAGE);
-    expect(pfns.map((pfn) => [s.refs(pfn), s.maps(pfn)])).toEqual([[1024, 0], [1024, 0], [1024, 0], [1024, 0]]);
+    expect(pfns.map((pfn) => [s.refs(pfn), s.maps(pfn)])).toEqual([
+      [1024, 0],
+      [1024, 0],
+      [1024, 0],
+      [1024, 0],
+    ]);
     const free = s.phys.freeFrames;
     gup.unpinUserPages(s.memory, pages, 4);
     expect(s.phys.freeFrames).toBe(free + 4);
@@ -162,13 +168,16 @@ describe.each(builds)('%s: giving back', (_, build) => {
     },
   );
 
-  it.each(['unpinUserPages', 'unpinUserPagesDirtyLock'] as const)('%s of a free frame: PIN_BELOW_ZERO, nothing changed', (name) => {
-    const { s } = pinned(1);
-    const free = allocPages(s.phys, GFP_KERNEL, 0);
-    freePages(s.phys, free, 0);
-    expect(codeOf(() => gup[name](s.memory, Uint32Array.of(free), 1, true))).toBe('PIN_BELOW_ZERO');
-    checkPhys(s.phys);
-  });
+  it.each(['unpinUserPages', 'unpinUserPagesDirtyLock'] as const)(
+    '%s of a free frame: PIN_BELOW_ZERO, nothing changed',
+    (name) => {
+      const { s } = pinned(1);
+      const free = allocPages(s.phys, GFP_KERNEL, 0);
+      freePages(s.phys, free, 0);
+      expect(codeOf(() => gup[name](s.memory, Uint32Array.of(free), 1, true))).toBe('PIN_BELOW_ZERO');
+      checkPhys(s.phys);
+    },
+  );
 
   it('putUserPages of a free frame: PUT_BELOW_ZERO', () => {
     const { s } = pinned(1);
@@ -185,6 +194,25 @@ describe.each(builds)('%s: giving back', (_, build) => {
       expect(codeOf(() => gup.unpinUserPages(s.memory, pages, 3))).toBeInstanceOf(RangeError);
       expect([s.phys.nrFollPinAcquired, s.phys.nrFollPinReleased]).toEqual([2, 2]);
     }
+  });
+
+  it('a number that is a frame only when it is cut to 32 bits: RangeError', () => {
+    const { s, pages } = pinned(1);
+    const pfn = pages[0]!;
+    expect(codeOf(() => gup.unpinUserPages(s.memory, Uint32Array.of(2 ** 30 + pfn), 1))).toBeInstanceOf(RangeError);
+    expect(s.refs(pfn)).toBe(1025);
+  });
+
+  it('B.7: unpinning the zero page changes nothing, however many references it has; putting it does', () => {
+    const { s } = pinned(1);
+    const zero = s.phys.zeroPfn;
+    getPage(s.phys, zero, 5000);
+    gup.unpinUserPages(s.memory, Uint32Array.of(zero), 1);
+    gup.unpinUserPagesDirtyLock(s.memory, Uint32Array.of(zero), 1, true);
+    expect([s.refs(zero), s.phys.nrFollPinReleased]).toEqual([5001, 0]);
+    gup.putUserPages(s.memory, Uint32Array.of(zero), 1);
+    expect(s.refs(zero)).toBe(5000);
+    checkPhys(s.phys);
   });
 
   it('only the first nr', () => {

@@ -8,12 +8,30 @@ import * as plain from '@mmkit/gup';
 import * as plainClassic from '@mmkit/gup/classic';
 import * as colouredClassic from '@mmkit/gup/classic/sched';
 import * as coloured from '@mmkit/gup/sched';
-import { createDecoded, createEntry, leafIndex, leafTableAlloc, readEntry, setDecoded, writeEntry } from '@mmkit/pgtable';
+import {
+  createDecoded,
+  createEntry,
+  leafIndex,
+  leafTableAlloc,
+  readEntry,
+  setDecoded,
+  writeEntry,
+} from '@mmkit/pgtable';
 import { ENTRY_LEAF } from '@mmkit/pgtable';
 import type { Decoded, Entry } from '@mmkit/pgtable';
 import { pageMapCount, pageRefCount, Phys } from '@mmkit/phys';
 import { downReadTrylock, readerCount, upRead } from '@mmkit/rwsem';
-import { createSched, describeWaiters, isRunnable, killTask, runTask, Sched, SimTask, spawn, stepTask } from '@mmkit/task';
+import {
+  createSched,
+  describeWaiters,
+  isRunnable,
+  killTask,
+  runTask,
+  Sched,
+  SimTask,
+  spawn,
+  stepTask,
+} from '@mmkit/task';
 import { insertVma, Vma, vmaLookup, vmasIn, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from '@mmkit/vma';
 
 /** A module of the sched build whose coloured functions run to their end, each as a task of its own. */
@@ -61,10 +79,12 @@ export interface Build {
 const plainBuild: Build = {
   gup: plain,
   classic: plainClassic,
-  faults: ({ before, after }) => (mm, vma, address, flags) => {
-    const result = before?.(mm, address, flags) ?? handleMmFault(mm, vma, address, flags);
-    return after?.(mm, result) ?? result;
-  },
+  faults:
+    ({ before, after }) =>
+    (mm, vma, address, flags) => {
+      const result = before?.(mm, address, flags) ?? handleMmFault(mm, vma, address, flags);
+      return after?.(mm, result) ?? result;
+    },
 };
 
 const schedBuild: Build = {
@@ -77,7 +97,10 @@ const schedBuild: Build = {
     },
 };
 
-export const builds: readonly (readonly [string, Build])[] = [['plain', plainBuild], ['sched', schedBuild]];
+export const builds: readonly (readonly [string, Build])[] = [
+  ['plain', plainBuild],
+  ['sched', schedBuild],
+];
 
 /** Flags of a private VMA that may be read and written. */
 export const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { EFAULT, EHWPOISON, ENOMEM, ERESTARTSYS } from '@mmkit/base';
-import { FAULT_FLAG_WRITE, VM_FAULT_HWPOISON, VM_FAULT_MAJOR, VM_FAULT_OOM, VM_FAULT_RETRY, VM_FAULT_SIGBUS } from '@mmkit/fault';
+import {
+  FAULT_FLAG_WRITE,
+  VM_FAULT_HWPOISON,
+  VM_FAULT_MAJOR,
+  VM_FAULT_OOM,
+  VM_FAULT_RETRY,
+  VM_FAULT_SIGBUS,
+} from '@mmkit/fault';
 import {
   FOLL_DUMP,
   FOLL_FORCE,
@@ -24,7 +31,14 @@ describe.each(builds)('%s: __get_user_pages, the oracles of A.16', (_, build) =>
   const counters = (): { min_flt: number; maj_flt: number } => ({ min_flt: 0, maj_flt: 0 });
 
   /** The call with mmap_sem held for reading, nonblocking NULL. */
-  function get(s: Space, start: number, nr: number, flags: number, pages: Uint32Array | null, tsk = counters()): number {
+  function get(
+    s: Space,
+    start: number,
+    nr: number,
+    flags: number,
+    pages: Uint32Array | null,
+    tsk = counters(),
+  ): number {
     return s.locked(() => build.classic.__get_user_pages(tsk, s.mm, start, nr, flags, pages, null, null));
   }
 
@@ -123,7 +137,10 @@ describe.each(builds)('%s: __get_user_pages, the oracles of A.16', (_, build) =>
     expect(pages[0]).toBe(s.phys.zeroPfn);
   });
 
-  it.each([['VM_IO', VM_IO], ['VM_PFNMAP', VM_PFNMAP]])('#12: %s memory: -EFAULT, with FORCE too', (_, flag) => {
+  it.each([
+    ['VM_IO', VM_IO],
+    ['VM_PFNMAP', VM_PFNMAP],
+  ])('#12: %s memory: -EFAULT, with FORCE too', (_, flag) => {
     const s = space(build);
     s.map(AT, 1, RW | flag);
     for (const force of [0, FOLL_FORCE]) expect(get(s, AT, 1, FOLL_GET | force, new Uint32Array(1))).toBe(-EFAULT);
@@ -138,7 +155,10 @@ describe.each(builds)('%s: __get_user_pages, the oracles of A.16', (_, build) =>
   });
 
   it('#14: out of memory on the first page: -ENOMEM; on the third: 2', () => {
-    for (const [good, expected] of [[0, -ENOMEM], [2, 2]] as const) {
+    for (const [good, expected] of [
+      [0, -ENOMEM],
+      [2, 2],
+    ] as const) {
       let faults = 0;
       const s = space(build, { before: () => (faults++ < good ? null : VM_FAULT_OOM) });
       s.map(AT, 3);
@@ -240,7 +260,8 @@ describe.each(builds)('%s: __get_user_pages, its arguments', (_, build) => {
     const s = space(build, { before: () => VM_FAULT_RETRY });
     s.map(AT, 1);
     const tsk = { min_flt: 0, maj_flt: 0 };
-    const call = (): number => __get_user_pages(tsk, s.mm, AT, 1, FOLL_GET | FOLL_NOWAIT, new Uint32Array(1), null, null);
+    const call = (): number =>
+      __get_user_pages(tsk, s.mm, AT, 1, FOLL_GET | FOLL_NOWAIT, new Uint32Array(1), null, null);
     expect(s.locked(call)).toBe(0);
     expect(tsk.min_flt).toBe(1);
   });

@@ -1,7 +1,18 @@
 /** gup-fast, B.11: what the walk takes, where it stops, and what the slow path does with the rest. */
 import { describe, expect, it } from 'vitest';
 import { linux6_18, MM_ROOT, MM_WRITE_PROTECT_SEQ, pageAnonExclusive, zapPageRange } from '@mmkit/aspace';
-import { EFAULT, EINVAL, FOLL_FORCE, FOLL_WRITE, P_GUP_RECHECK, P_GUP_UNSHARE } from '@mmkit/base';
+import {
+  EEXIST,
+  EFAULT,
+  EINVAL,
+  FOLL_FORCE,
+  FOLL_NOFAULT,
+  FOLL_NOWAIT,
+  FOLL_WRITE,
+  P_GUP_RECHECK,
+  P_GUP_UNSHARE,
+} from '@mmkit/base';
+import { VM_FAULT_OOM } from '@mmkit/fault';
 import { getUserPagesFast, pinUserPagesFast } from '@mmkit/gup/sched';
 import {
   createDecoded,
@@ -43,17 +54,20 @@ describe.each(builds)('%s: what is taken', (_, build) => {
     return s;
   }
 
-  it.each(['getUserPagesFast', 'pinUserPagesFast'] as const)('%s: pages that are there, in order, without a fault or a lock', (name) => {
-    const s = process(4);
-    downWriteTrylock(s.sched, s.mm.mmapLock);
-    const faults = s.memory.stat.pgfault;
-    const pages = new Uint32Array(4);
-    expect(gup[name](s.mm, AT, 4, FOLL_WRITE, pages)).toBe(4);
-    expect([...pages]).toEqual([0, 1, 2, 3].map((i) => s.entry(AT + i * PAGE).pfn));
-    expect(share(s)).toEqual([4, 0]);
-    expect(s.memory.stat.pgfault).toBe(faults);
-    expect(s.sched.cpus[0]!.irqOwner).toBe(null);
-  });
+  it.each(['getUserPagesFast', 'pinUserPagesFast'] as const)(
+    '%s: pages that are there, in order, without a fault or a lock',
+    (name) => {
+      const s = process(4);
+      downWriteTrylock(s.sched, s.mm.mmapLock);
+      const faults = s.memory.stat.pgfault;
+      const pages = new Uint32Array(4);
+      expect(gup[name](s.mm, AT, 4, FOLL_WRITE, pages)).toBe(4);
+      expect([...pages]).toEqual([0, 1, 2, 3].map((i) => s.entry(AT + i * PAGE).pfn));
+      expect(share(s)).toEqual([4, 0]);
+      expect(s.memory.stat.pgfault).toBe(faults);
+      expect(s.sched.cpus[0]!.irqOwner).toBe(null);
+    },
+  );
 
   it('over the end of a leaf table', () => {
     const s = process(20);
@@ -93,7 +107,7 @@ describe.each(builds)('%s: what is taken', (_, build) => {
   });
 
   it('an error after pages of the fast walk is a short count', () => {
-    const s = process(2, { before: () => 0x1 });
+    const s = process(2, { before: () => VM_FAULT_OOM });
     expect(gup.pinUserPagesFast(s.mm, AT, 4, FOLL_WRITE, new Uint32Array(4))).toBe(2);
   });
 
@@ -107,7 +121,7 @@ describe.each(builds)('%s: what is taken', (_, build) => {
   });
 
   it('flags it does not know: -EINVAL', () => {
-    expect(gup.getUserPagesFast(process(1).mm, AT, 1, 0x10, new Uint32Array(1))).toBe(-EINVAL);
+    expect(gup.getUserPagesFast(process(1).mm, AT, 1, FOLL_NOWAIT, new Uint32Array(1))).toBe(-EINVAL);
   });
 });
 
@@ -211,9 +225,9 @@ describe.each(builds)('%s: where the walk stops', (_, build) => {
     const old = createEntry();
     readEntry(tables, table, index, old);
     writeEntry(tables, table, index, createEntry());
-    expect(gup.pinUserPagesFast(s.mm, AT, 2, 0x20, new Uint32Array(2))).toBe(-EFAULT);
+    expect(gup.pinUserPagesFast(s.mm, AT, 2, FOLL_NOFAULT, new Uint32Array(2))).toBe(-EFAULT);
     writeEntry(tables, table, index, old);
-    expect(gup.pinUserPagesFast(s.mm, AT, 2, 0x20, new Uint32Array(2))).toBe(2);
+    expect(gup.pinUserPagesFast(s.mm, AT, 2, FOLL_NOFAULT, new Uint32Array(2))).toBe(2);
     expect(share(s)).toEqual([2, 0]);
   });
 
@@ -267,9 +281,11 @@ describe.each(builds)('%s: where the walk stops', (_, build) => {
   it('E.3 #8: an entry for the zero page that does not say special: it is not counted as pinned', () => {
     const s = space(build);
     s.map(AT, 1);
-    s.set(AT, s.phys.zeroPfn, E_USER | E_YOUNG);
-    expect(gup.pinUserPagesFast(s.mm, AT, 1, 0, new Uint32Array(1))).toBe(1);
-    expect([s.refs(s.phys.zeroPfn), s.phys.nrFollPinAcquired]).toEqual([1, 0]);
+    for (const flags of [0, FOLL_WRITE]) {
+      s.set(AT, s.phys.zeroPfn, flags === 0 ? E_USER | E_YOUNG : WRITABLE);
+      expect(gup.pinUserPagesFast(s.mm, AT, 1, flags, new Uint32Array(1))).toBe(1);
+      expect([s.refs(s.phys.zeroPfn), s.phys.nrFollPinAcquired]).toEqual([1, 0]);
+    }
   });
 
   it('the same with the policies off: nothing else changes', () => {
@@ -291,7 +307,7 @@ describe.each(builds)('%s: where the walk stops', (_, build) => {
     const s = space(build);
     s.map(AT, 1);
     s.set(AT, 0x1234, E_USER | E_SPECIAL);
-    expect(gup.getUserPagesFast(s.mm, AT, 1, 0, new Uint32Array(1))).toBe(-17);
+    expect(gup.getUserPagesFast(s.mm, AT, 1, 0, new Uint32Array(1))).toBe(-EEXIST);
   });
 });
 
@@ -299,7 +315,10 @@ describe('sched: B.11 #6 and #7, between grab and recheck', () => {
   const build = builds[1]![1];
 
   /** A walk over 2 pages, stopped when it has grabbed the first. */
-  function grabbed(get: typeof pinUserPagesFast, flags: number): { s: Space; pfns: number[]; end: () => unknown; step: () => number } {
+  function grabbed(
+    get: typeof pinUserPagesFast,
+    flags: number,
+  ): { s: Space; pfns: number[]; end: () => unknown; step: () => number } {
     const s = space(build);
     s.map(AT, 2);
     const pfns = s.touch(AT, 2);
@@ -316,7 +335,10 @@ describe('sched: B.11 #6 and #7, between grab and recheck', () => {
     return { s, pfns, end, step };
   }
 
-  it.each([['pin', pinUserPagesFast, 1024], ['get', getUserPagesFast, 1]] as const)(
+  it.each([
+    ['pin', pinUserPagesFast, 1024],
+    ['get', getUserPagesFast, 1],
+  ] as const)(
     '%s: the entry has changed: the page is put back, the slow path takes what is there now',
     (_, get, unit) => {
       const { s, pfns, end } = grabbed(get, FOLL_WRITE);
@@ -333,34 +355,37 @@ describe('sched: B.11 #6 and #7, between grab and recheck', () => {
 
   it('the entry above has changed though the entry has not (khugepaged): put back', () => {
     const { s, pfns, step } = grabbed(pinUserPagesFast, FOLL_WRITE);
-    const { tables, format } = s.memory;
-    const table = tableAt(tables, s.mm.words[MM_ROOT]!, AT, 1);
-    const index = levelIndex(format, 1, AT);
-    writeEntry(tables, table, index, createEntry());
+    clearAbove(s);
     step();
     expect(s.refs(pfns[0]!)).toBe(1);
     expect(share(s)).toEqual([0, 0]);
   });
 
-  it('a read-only entry: the same two checks, then PageAnonExclusive', () => {
-    const s = space(build);
-    s.map(AT, 1);
-    const [pfn] = s.touch(AT, 1);
-    for (const change of [true, false]) {
+  it.each(['nothing', 'the entry', 'the entry above'])(
+    'a read-only entry, %s changed: the same two checks, then PageAnonExclusive',
+    (what) => {
+      const s = space(build);
+      s.map(AT, 1);
+      const [pfn] = s.touch(AT, 1);
       s.set(AT, pfn!, E_USER | E_YOUNG);
-      const task = spawn(s.sched, 'walk', pinUserPagesFast(s.mm, AT, 1, 0x20, new Uint32Array(1)));
+      const task = spawn(s.sched, 'walk', pinUserPagesFast(s.mm, AT, 1, FOLL_NOFAULT, new Uint32Array(1)));
       const step = (): number => {
         stepTask(s.sched, task);
         return task.point;
       };
       while (step() !== P_GUP_RECHECK);
       expect(s.refs(pfn!)).toBe(1025);
-      if (change) s.set(AT, pfn!, E_USER);
-      expect(step() === P_GUP_UNSHARE).toBe(!change);
-      expect(s.refs(pfn!)).toBe(change ? 1 : 1025);
-      while (task.state !== TASK_DONE) stepTask(s.sched, task);
-      s.phys.hot[pfn! * HOT_WORDS] = 1;
-      s.phys.nrFollPinReleased = s.phys.nrFollPinAcquired;
-    }
-  });
+      if (what === 'the entry') s.set(AT, pfn!, E_USER);
+      if (what === 'the entry above') clearAbove(s);
+      expect(step() === P_GUP_UNSHARE).toBe(what === 'nothing');
+      expect(s.refs(pfn!)).toBe(what === 'nothing' ? 1025 : 1);
+    },
+  );
+
+  /** khugepaged unhooks the leaf table of AT. */
+  function clearAbove(s: Space): void {
+    const { tables, format } = s.memory;
+    const table = tableAt(tables, s.mm.words[MM_ROOT]!, AT, 1);
+    writeEntry(tables, table, levelIndex(format, 1, AT), createEntry());
+  }
 });

@@ -67,20 +67,13 @@ describe.each(builds)('%s: B.2, which flags a caller may give', (_, build) => {
     if (pages !== null) expect(pages).toEqual(new Uint32Array(pages.length));
   }
 
-  const internal = [
-    FOLL_TOUCH,
-    FOLL_TRIED,
-    FOLL_REMOTE,
-    FOLL_PIN,
-    FOLL_FAST_ONLY,
-    FOLL_UNLOCKABLE,
-    FOLL_MADV_POPULATE,
-  ];
+  const internal = [FOLL_TOUCH, FOLL_TRIED, FOLL_REMOTE, FOLL_PIN, FOLL_FAST_ONLY, FOLL_UNLOCKABLE, FOLL_MADV_POPULATE];
   it.each(names)('%s: an internal flag is refused, each of the seven', (name) => {
     for (const flag of internal) refused(name, flag, new Uint32Array(4));
   });
 
-  it('B.22 #1: pin_user_pages with FOLL_GET warns and gives 0', () => refused('pinUserPages', FOLL_GET, new Uint32Array(4)));
+  it('B.22 #1: pin_user_pages with FOLL_GET warns and gives 0', () =>
+    refused('pinUserPages', FOLL_GET, new Uint32Array(4)));
   it('pin_user_pages_fast with FOLL_GET', () => refused('pinUserPagesFast', FOLL_GET, new Uint32Array(4)));
 
   it.each(['getUserPages', 'getUserPagesUnlocked', 'getUserPagesFast'])(
@@ -88,7 +81,9 @@ describe.each(builds)('%s: B.2, which flags a caller may give', (_, build) => {
     (name) => refused(name, FOLL_LONGTERM, new Uint32Array(4)),
   );
 
-  it.each(['pinUserPages', 'pinUserPagesFast', 'getUserPagesFast'])('%s without pages', (name) => refused(name, 0, null));
+  it.each(['pinUserPages', 'pinUserPagesFast', 'getUserPagesFast'])('%s without pages', (name) =>
+    refused(name, 0, null),
+  );
   it('FOLL_GET without pages', () => refused('getUserPages', FOLL_GET, null));
 
   it.each(['pinUserPages', 'pinUserPagesFast'])('%s: FOLL_LONGTERM with FOLL_PCI_P2PDMA', (name) => {

@@ -14,7 +14,17 @@ import {
 } from '@mmkit/base';
 import { VM_FAULT_SIGBUS } from '@mmkit/fault';
 import { createEntry, E_DIRTY, E_PROTNONE, E_SPECIAL, E_UFFD_WP, E_USER, E_WRITE, E_YOUNG } from '@mmkit/pgtable';
-import { checkPhys, HOT_REFCOUNT, HOT_WORDS, PG_DIRTY, PG_REFERENCED, setFlag, testFlag } from '@mmkit/phys';
+import {
+  checkPhys,
+  clearFlag,
+  HOT_REFCOUNT,
+  HOT_WORDS,
+  PG_ANON_EXCLUSIVE,
+  PG_DIRTY,
+  PG_REFERENCED,
+  setFlag,
+  testFlag,
+} from '@mmkit/phys';
 import {
   VM_IO,
   VM_MAYREAD,
@@ -255,6 +265,16 @@ describe.each(builds)('%s', (_, build) => {
       const before = [s.entry(AT).pfn, s.entry(AT + PAGE).pfn];
       expect(pin(s, 0, 2)).toBe(2);
       expect([pages[0] === before[0], pages[1] === before[1]]).toEqual([false, true]);
+    });
+
+    it('B.6 #7 and B.11 #9: only where the entry is not writable is the page asked', () => {
+      const s = space(build);
+      s.map(AT, 1);
+      const [pfn] = s.touch(AT, 1);
+      clearFlag(s.phys, pfn!, PG_ANON_EXCLUSIVE);
+      expect(pin(s, 0)).toBe(1);
+      expect(gup.pinUserPagesFast(s.mm, AT, 1, 0, pages)).toBe(1);
+      expect([pages[0], s.refs(pfn!)]).toEqual([pfn, 2049]);
     });
 
     it('a pinned anonymous page is exclusive, whichever way it was pinned', () => {

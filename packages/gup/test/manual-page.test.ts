@@ -119,7 +119,7 @@ describe.each(builds)('%s: the manual page', (_, build) => {
     expect(get(process(), AT, 0, FOLL_GET, new Uint32Array(0))).toBe(0);
   });
 
-  it('nr_pages negative: 0 says the page, true of the int it was up to 3.8; the unsigned long it shows is a huge number', () => {
+  it('nr_pages negative: 0 says the page, true of the int of up to 3.8; the unsigned long it shows is a huge number', () => {
     expect(get(process(), AT, -1, FOLL_GET, new Uint32Array(4))).toBe(4);
     expect(get(process(), AT - PAGE, -1, FOLL_GET, new Uint32Array(4))).toBe(-EFAULT);
   });
@@ -226,18 +226,21 @@ describe.each(builds)('%s: the manual page', (_, build) => {
     expect(pages[1]).not.toBe(s.phys.zeroPfn);
   });
 
-  it.each(['set_page_dirty', 'set_page_dirty_lock'] as const)('a page written to is marked by %s before put_page', (name) => {
-    const s = process();
-    const pages = new Uint32Array(1);
-    get(s, AT, 1, FOLL_WRITE | FOLL_GET, pages);
-    expect(testFlag(s.phys, pages[0]!, PG_DIRTY)).toBe(false);
-    writeBytes(s.phys, pages[0]!, 0, Uint8Array.of(9), 0, 1);
-    const mark = { set_page_dirty, set_page_dirty_lock }[name];
-    mark(s.memory, pages[0]!);
-    put_page(s.memory, pages[0]!);
-    expect(testFlag(s.phys, pages[0]!, PG_DIRTY)).toBe(true);
-    expect(byteOf(s, loadAt(s, AT))).toBe(9);
-  });
+  it.each(['set_page_dirty', 'set_page_dirty_lock'] as const)(
+    'a page written to is marked by %s before put_page',
+    (name) => {
+      const s = process();
+      const pages = new Uint32Array(1);
+      get(s, AT, 1, FOLL_WRITE | FOLL_GET, pages);
+      expect(testFlag(s.phys, pages[0]!, PG_DIRTY)).toBe(false);
+      writeBytes(s.phys, pages[0]!, 0, Uint8Array.of(9), 0, 1);
+      const mark = { set_page_dirty, set_page_dirty_lock }[name];
+      mark(s.memory, pages[0]!);
+      put_page(s.memory, pages[0]!);
+      expect(testFlag(s.phys, pages[0]!, PG_DIRTY)).toBe(true);
+      expect(byteOf(s, loadAt(s, AT))).toBe(9);
+    },
+  );
 
   // In most cases.
 

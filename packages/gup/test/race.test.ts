@@ -25,8 +25,8 @@ function process(policy: Policy): { s: Space; pages: Uint32Array; vma: Vma } {
 }
 
 /**
- * A pin by the fast walk or not at all: mmap_lock is held by somebody for good, and the caller is killed, so that the slow
- * path gives up. Fewer points, and what is asked here the slow path cannot get wrong.
+ * A pin by the fast walk or not at all: mmap_lock is held by somebody for good, and the caller is killed, so that the
+ * slow path gives up. Fewer points, and what is asked here the slow path cannot get wrong.
  */
 function* fastOnly(s: Space, pages: Uint32Array, flags: number): Task<number> {
   killTask(s.sched.current);
@@ -52,7 +52,10 @@ function pinAgainstFork(policy: Policy, flags: number, stopAtFirst = false): Fou
 }
 
 describe('pin_user_pages_fast against fork', () => {
-  it.each([['for writing', FOLL_WRITE], ['read-only', 0]])('%s: the parent keeps a pinned page, in every schedule', (_, flags) => {
+  it.each([
+    ['for writing', FOLL_WRITE],
+    ['read-only', 0],
+  ])('%s: the parent keeps a pinned page, in every schedule', (_, flags) => {
     const { schedules, wrong } = pinAgainstFork(linux6_18, flags);
     expect(wrong).toEqual([]);
     expect(schedules).toBeGreaterThan(1000);
@@ -95,11 +98,17 @@ function pinAgainstUnmap(policy: Policy, flags: number, stopAtFirst = false): Fo
 }
 
 describe('pin_user_pages_fast against unmap', () => {
-  it.each([['for writing', FOLL_WRITE], ['read-only', 0]])('%s: it never takes a page that was freed and used again', (_, flags) => {
+  it.each([
+    ['for writing', FOLL_WRITE],
+    ['read-only', 0],
+  ])('%s: it never takes a page that was freed and used again', (_, flags) => {
     expect(pinAgainstUnmap(linux6_18, flags).wrong).toEqual([]);
   });
 
-  it.each([['for writing', FOLL_WRITE], ['read-only', 0]])('%s, without the recheck: it does (B.11 #7)', (_, flags) => {
+  it.each([
+    ['for writing', FOLL_WRITE],
+    ['read-only', 0],
+  ])('%s, without the recheck: it does (B.11 #7)', (_, flags) => {
     expect(pinAgainstUnmap({ ...linux6_18, fastRecheck: false }, flags, true).wrong.length).toBe(1);
   });
 });

@@ -111,7 +111,10 @@ describe.each(builds)('%s: VM_FAULT_RETRY', (_, build) => {
   });
 
   it('the VMA is looked up again: gone meanwhile, the call ends there', () => {
-    for (const [first, expected] of [[0, -EFAULT], [2, 2]] as const) {
+    for (const [first, expected] of [
+      [0, -EFAULT],
+      [2, 2],
+    ] as const) {
       const s = space(build, {
         before(mm, address) {
           if (address < AT + first * PAGE) return null;
@@ -127,7 +130,10 @@ describe.each(builds)('%s: VM_FAULT_RETRY', (_, build) => {
   });
 
   it('an error on the second try: the pages before it, or the error', () => {
-    for (const [page, expected] of [[0, -ENOMEM], [1, 1]] as const) {
+    for (const [page, expected] of [
+      [0, -ENOMEM],
+      [1, 1],
+    ] as const) {
       let tries = 0;
       const s = space(build, {
         before(mm, address) {
@@ -214,15 +220,18 @@ describe.each(builds)('%s: FOLL_NOWAIT', (_, build) => {
     return { s, seen };
   }
 
-  it.each(['getUserPages', 'pinUserPages'] as const)('%s: the first page would have to wait: 0, the lock is kept', (name) => {
-    const { s, seen } = busyAt(0);
-    s.locked(() => {
-      expect(gup[name](s.mm, AT, 4, FOLL_NOWAIT | FOLL_WRITE, new Uint32Array(4))).toBe(0);
-      expect(readerCount(s.mm.mmapLock)).toBe(1);
-    });
-    expect(seen).toEqual([FAULT_FLAG_WRITE | FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT]);
-    expect(s.warnings).toEqual([]);
-  });
+  it.each(['getUserPages', 'pinUserPages'] as const)(
+    '%s: the first page would have to wait: 0, the lock is kept',
+    (name) => {
+      const { s, seen } = busyAt(0);
+      s.locked(() => {
+        expect(gup[name](s.mm, AT, 4, FOLL_NOWAIT | FOLL_WRITE, new Uint32Array(4))).toBe(0);
+        expect(readerCount(s.mm.mmapLock)).toBe(1);
+      });
+      expect(seen).toEqual([FAULT_FLAG_WRITE | FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT]);
+      expect(s.warnings).toEqual([]);
+    },
+  );
 
   it('a later page: the pages before it', () => {
     const { s } = busyAt(2);
@@ -256,7 +265,8 @@ describe.each(builds)('%s: B.4, vm_fault_to_errno', (_, build) => {
   it.each(rows)('%s', (_, result, flags, errno) => {
     const s = space(build, { before: (_mm, address) => (address >= AT + 2 * PAGE ? result : null) });
     s.map(AT, 4);
-    const get = (start: number): number => s.locked(() => build.gup.getUserPages(s.mm, start, 2, flags, new Uint32Array(2)));
+    const get = (start: number): number =>
+      s.locked(() => build.gup.getUserPages(s.mm, start, 2, flags, new Uint32Array(2)));
     expect(get(AT + 2 * PAGE)).toBe(errno);
     // G.5: the errno of a later page is lost.
     expect(get(AT + PAGE)).toBe(1);

@@ -2,13 +2,21 @@
  * A CPU's loads and stores (Intel SDM volume 3, "Translation lookaside buffers"): TLB, else page walk, else page fault
  * and the access again. Runs on the current task's CPU. A store needs an entry that is writable and dirty in the TLB.
  *
- * Differs from hardware: bytes move page by page, so an access across a page boundary that faults on the second page has
- * done the first; real instructions up to a page are whole or not at all.
+ * Differs from hardware: bytes move page by page, so an access across a page boundary that faults on the second page
+ * has done the first; real instructions up to a page are whole or not at all.
  */
 import { checkAddress, checkInteger, P_ACCESS, P_ACCESS_DATA } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { MM_CPUMASK, MM_ROOT } from '@mmkit/aspace';
-import { ACCESS_READ, ACCESS_USER, ACCESS_WRITE, createTranslation, hwWalk, tlbInsert, tlbLookup } from '@mmkit/pgtable';
+import {
+  ACCESS_READ,
+  ACCESS_USER,
+  ACCESS_WRITE,
+  createTranslation,
+  hwWalk,
+  tlbInsert,
+  tlbLookup,
+} from '@mmkit/pgtable';
 import { readBytes, writeBytes } from '@mmkit/phys';
 import { localIrqRestore } from '@mmkit/task';
 import { beginInstruction } from './instruction.ts';
@@ -17,8 +25,8 @@ import { handlePageFault } from './page-fault.co.ts';
 import { checkAlive, Process } from './process.ts';
 
 /**
- * Reads `length` bytes of the process at `address` into `into[at…]`: 0, or a negative errno as of `handlePageFault`; then
- * the pages before the failing one have been read, and with -EFAULT `process.exitSignal` says why.
+ * Reads `length` bytes of the process at `address` into `into[at…]`: 0, or a negative errno as of `handlePageFault`;
+ * then the pages before the failing one have been read, and with -EFAULT `process.exitSignal` says why.
  */
 export function* load(
   machine: Machine,
@@ -81,7 +89,7 @@ function* moveBytes(
   return 0;
 }
 
-/** The frame of `address` by the CPU's TLB or a walk, which fills it; a fault kind (FAULT_*) negated when there is none. */
+/** The frame of `address` by the TLB, or by a walk, which fills it; a negated fault kind when there is none. */
 function translateOnCpu(machine: Machine, process: Process, address: number, access: number): number {
   const { sched, memory } = machine;
   const { words } = process.mm;

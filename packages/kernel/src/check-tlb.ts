@@ -6,13 +6,17 @@ import { pageRefCount } from '@mmkit/phys';
 import type { Machine } from './machine.ts';
 import type { Process } from './process.ts';
 
-/** Words of a TLB slot, by the layout in @mmkit/pgtable's tlb.ts: root, page number, PFN, flags and the page's high bits. */
+/**
+ * Words of a TLB slot, by the layout in @mmkit/pgtable's tlb.ts: root, page number, PFN, flags and the page's high
+ * bits.
+ */
 const SLOT_WORDS = 4;
 const PAGE_WORD = 0x1_0000_0000;
 
 /**
  * Throws InvariantError: TLB_TO_FREE (a translation to a free frame), TLB_STALE (of no living process, to another frame
- * than the tables say, or writable where they are not), TLB_UNMASKED (on a CPU that the process's flushes do not reach).
+ * than the tables say, or writable where they are not), TLB_UNMASKED (on a CPU that the process's flushes do not
+ * reach).
  */
 export function checkTlbs(machine: Machine): void {
   machine.memory.tlbs.forEach((tlb, cpu) => {

@@ -1,10 +1,10 @@
 /**
- * `checkMachine`: do the parts of a machine agree? In the spirit of Linux's CONFIG_DEBUG_VM and of "Bad rss-counter state"
- * and "Bad page map" reports; the rules are those of reference E.3 that a state can show. It walks everything: for tests
- * and the explorer, at points where no call is under way.
+ * `checkMachine`: do the parts of a machine agree? In the spirit of Linux's CONFIG_DEBUG_VM and of "Bad rss-counter
+ * state" and "Bad page map" reports; the rules are those of reference E.3 that a state can show. It walks everything:
+ * for tests and the explorer, at points where no call is under way.
  *
- * A frame's count mixes plain references and pins; the rules read it as floor(count / 1024) pins and the rest, which holds
- * while no frame has 1024 plain references. A machine with more may fail here without fault.
+ * A frame's count mixes plain references and pins; the rules read it as floor(count / 1024) pins and the rest, which
+ * holds while no frame has 1024 plain references. A machine with more may fail here without fault.
  */
 import { InvariantError } from '@mmkit/base';
 import { folioTestAnon, MM_ROOT, pageAnonExclusive } from '@mmkit/aspace';
@@ -121,7 +121,8 @@ function checkFrameWords(census: Census, pfn: number): void {
   const count = pageMapCount(phys, pfn);
   const refs = pageRefCount(phys, pfn);
   if (testFlag(phys, pfn, PG_LOCKED)) fail('LOCK_HELD', `frame ${pfn} is locked`);
-  if (testFlag(phys, pfn, PG_TABLE) && !census.tables.has(pfn)) fail('TABLE_LEAKED', `table page ${pfn} is in no process`);
+  if (testFlag(phys, pfn, PG_TABLE) && !census.tables.has(pfn))
+    fail('TABLE_LEAKED', `table page ${pfn} is in no process`);
   if (count !== found) fail('MAPCOUNT', `frame ${pfn} has map count ${count}, found ${found} entries`);
   if (count === 0) return;
   if (pageAnonExclusive(phys, pfn)) {

@@ -1,11 +1,12 @@
 /**
  * O_DIRECT (Linux: read(2) and write(2) of a file or block device opened so; open(2), section O_DIRECT; reference B.18,
- * D.3, G.24): the user's pages are pinned in batches, each batch is one bio, several are in flight. From its submission on
- * a bio knows frames, not addresses: what the process does to its mappings meanwhile does not matter to it.
+ * D.3, G.24): the user's pages are pinned in batches, each batch is one bio, several are in flight. From its submission
+ * on a bio knows frames, not addresses: what the process does to its mappings meanwhile does not matter to it.
  *
- * Differs from Linux: the buffer's address must be a multiple of the logical block, the rule of the manual page (6.18 asks
- * the device's DMA alignment); when part of the buffer is bad the result is -EFAULT for reads and writes, as on ext4 (a
- * block device of 6.18 returns the bytes before as a short count); a write beyond the end is the backend's affair.
+ * Differs from Linux: the buffer's address must be a multiple of the logical block, the rule of the manual page (6.18
+ * asks the device's DMA alignment); when part of the buffer is bad the result is -EFAULT for reads and writes, as on
+ * ext4 (a block device of 6.18 returns the bytes before as a short count); a write beyond the end is the backend's
+ * affair.
  */
 import { alignUp, checkAddress, checkInteger, EFAULT, EINVAL, FOLL_WRITE, InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
@@ -21,11 +22,12 @@ import type { Machine } from './machine.ts';
 import { checkAlive, Process } from './process.ts';
 
 /**
- * Reads `length` bytes at byte `offset` of `device` into the process's memory at `address`, and waits for the end. Result:
- * bytes read, fewer at the end of the device, or a negative errno: -EINVAL (offset, length or address no multiple of the
- * logical block), -EFAULT (bad buffer), -EIO (or what the device said), -ENOMEM, -EAGAIN (killed). After an error part of
- * the buffer may hold data; no page stays pinned in any case. Length 0, or an offset at the end: 0 without any check of
- * alignment. RangeError for bad JavaScript values; InvariantError 'WRONG_MACHINE' for a device with other memory.
+ * Reads `length` bytes at byte `offset` of `device` into the process's memory at `address`, and waits for the end.
+ * Result: bytes read, fewer at the end of the device, or a negative errno: -EINVAL (offset, length or address no
+ * multiple of the logical block), -EFAULT (bad buffer), -EIO (or what the device said), -ENOMEM, -EAGAIN or -EINTR
+ * (killed). After an error part of the buffer may hold data; no page stays pinned in any case. Length 0, or an offset
+ * at the end: 0 without any check of alignment. RangeError for bad JavaScript values; InvariantError 'WRONG_MACHINE'
+ * for a device with other memory.
  */
 export function* directRead(
   machine: Machine,
@@ -138,7 +140,7 @@ function* submitAll(
   }
 }
 
-/** Pins the next pages and submits a bio over them (bio_iov_iter_get_pages, bio_set_pages_dirty): 0 or a negative errno. */
+/** Pins the next pages and submits a bio (bio_iov_iter_get_pages, bio_set_pages_dirty): 0 or a negative errno. */
 function* submitNext(io: DirectIo, mm: Mm, address: number, left: number, bioPages: number): Task<number> {
   const { memory } = mm;
   const { pageSize } = memory.phys;

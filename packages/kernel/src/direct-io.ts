@@ -1,9 +1,9 @@
 /**
- * One O_DIRECT request (Linux: struct blkdev_dio, bio_check_pages_dirty; reference B.18, D.3): the state, and what happens
- * when a bio of it ends, in interrupt context. Submitting and waiting: direct-io.co.ts.
+ * One O_DIRECT request (Linux: struct blkdev_dio, bio_check_pages_dirty; reference B.18, D.3): the state, and what
+ * happens when a bio of it ends, in interrupt context. Submitting and waiting: direct-io.co.ts.
  *
- * A bio's pages are unpinned as soon as it ends, whatever the others do. Those of a read were marked dirty before; if one
- * has been cleaned meanwhile, the whole bio is put aside for a task to dirty its pages again (Linux gives it to a
+ * A bio's pages are unpinned as soon as it ends, whatever the others do. Those of a read were marked dirty before; if
+ * one has been cleaned meanwhile, the whole bio is put aside for a task to dirty its pages again (Linux gives it to a
  * workqueue, here `finishDirectIo` does it). No lock: a step each.
  */
 import { BIO_READ } from '@mmkit/filemap';

@@ -16,13 +16,7 @@ import {
   VM_FAULT_RETRY,
   VM_FAULT_SIGSEGV,
 } from '@mmkit/fault';
-import {
-  ACCESS_WRITE,
-  FAULT_BUS,
-  FAULT_NON_CANONICAL,
-  FAULT_PROTECTION,
-  FAULT_RESERVED,
-} from '@mmkit/pgtable';
+import { ACCESS_WRITE, FAULT_BUS, FAULT_NON_CANONICAL, FAULT_PROTECTION, FAULT_RESERVED } from '@mmkit/pgtable';
 import { upRead } from '@mmkit/rwsem';
 import { downReadKillable } from '@mmkit/rwsem/sched';
 import { VM_WRITE, vmaIsAccessible, vmaLookup } from '@mmkit/vma';
@@ -31,8 +25,9 @@ import type { Machine } from './machine.ts';
 import { BUS_ADRERR, Process, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SIGBUS, SignalInfo, SIGSEGV } from './process.ts';
 
 /**
- * Handles fault kind `fault` (FAULT_*) that `hwWalk` gave for `access` (ACCESS_*) at `address`. 0: try the access again;
- * -EFAULT: the process got a signal; -ENOMEM (Linux would call the OOM killer); -EINTR: the task is being killed.
+ * Handles fault kind `fault` (FAULT_*) that `hwWalk` gave for `access` (ACCESS_*) at `address`. 0: try the access
+ * again; -EFAULT: the process got a signal; -ENOMEM (Linux would call the OOM killer); -EINTR: the task is being
+ * killed.
  */
 export function* handlePageFault(
   machine: Machine,
@@ -72,7 +67,7 @@ export function* handlePageFault(
   }
 }
 
-/** access_error: a write needs VM_WRITE; a read of what is there but refused is wrong; any other read needs some right. */
+/** access_error: a write needs VM_WRITE, a read some right; a read refused by an entry that is there is wrong. */
 function accessError(vma: Vma, access: number, fault: number): boolean {
   if ((access & ACCESS_WRITE) !== 0) return (vma.flags & VM_WRITE) === 0;
   return fault === FAULT_PROTECTION || !vmaIsAccessible(vma);

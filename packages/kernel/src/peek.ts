@@ -19,8 +19,8 @@ import type { Machine } from './machine.ts';
 import { checkAlive, Process } from './process.ts';
 
 /**
- * The frame that user code of the process would read at `address`, by the leaf entry alone; -EFAULT when it would fault.
- * Changes nothing, not even an accessed bit.
+ * The frame that user code of the process would read at `address`, by the leaf entry alone; -EFAULT when it would
+ * fault. Changes nothing, not even an accessed bit.
  */
 export function translate(machine: Machine, process: Process, address: number): number {
   checkAlive(process);

@@ -4,7 +4,15 @@ import { createMachine, createProcess, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SIGS
 import { load as loadTask } from '@mmkit/kernel/sched';
 import { MAP_POPULATE, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE } from '@mmkit/mm';
 import { createDecoded, createEntry, E_DIRTY, E_WRITE, E_YOUNG, leafIndex, leafTable, readEntry } from '@mmkit/pgtable';
-import { countFrames, frameWordIndex, frameWords, pageMapCount, pageRefCount, PG_ANON_EXCLUSIVE, testFlag } from '@mmkit/phys';
+import {
+  countFrames,
+  frameWordIndex,
+  frameWords,
+  pageMapCount,
+  pageRefCount,
+  PG_ANON_EXCLUSIVE,
+  testFlag,
+} from '@mmkit/phys';
 import { killTask, runAll, spawn } from '@mmkit/task';
 import { downWriteTrylock, upWrite } from '@mmkit/rwsem';
 import { MM_CPUMASK, MM_ROOT } from '@mmkit/aspace';
@@ -185,7 +193,7 @@ describe.each(builds)('%s build: looking from outside', (_name, api) => {
     expect(api.peekBytes(machine, process, 2 ** 47, into, 0, 1)).toBe(0);
   });
 
-  it('translate gives the frame by the tables alone: no accessed bit, no TLB entry, -EFAULT where there is none', () => {
+  it('translate goes by the tables alone: no accessed bit, no TLB entry, -EFAULT where there is no page', () => {
     const { machine, process, address } = setUp(api);
     const cpu = new Cpu(api, machine);
     cpu.poke(process, address, 1);

@@ -1,4 +1,7 @@
-/** The package, and the floors below that tests need, in both builds: the sched one with every coloured call run to its end. */
+/**
+ * The package, and the floors below that tests need, in both builds: the sched one with every coloured call run to its
+ * end.
+ */
 import * as gupPlain from '@mmkit/gup';
 import * as gupSched from '@mmkit/gup/sched';
 import * as plain from '@mmkit/kernel';
@@ -29,7 +32,9 @@ function drive(module: object): object {
   const driven: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(module)) {
     if (typeof value !== 'function' || value.constructor.name !== 'GeneratorFunction') driven[name] = value;
-    else driven[name] = (first: Owner, ...rest: unknown[]) => runTask(schedOf(first), value(first, ...rest) as Task<unknown>);
+    else
+      driven[name] = (first: Owner, ...rest: unknown[]) =>
+        runTask(schedOf(first), value(first, ...rest) as Task<unknown>);
   }
   return driven;
 }
@@ -107,7 +112,7 @@ export class Cpu {
 
 /** Ends every process and says what is left: frames in use, pins. Both are 0 when nothing leaks. */
 export function endAll(api: Api, machine: Machine): { used: number; pins: number } {
-  for (const process of [...machine.processes.values()]) api.exitProcess(machine, process);
+  for (const process of machine.processes.values()) api.exitProcess(machine, process);
   api.checkMachine(machine);
   const { used, pins } = countFrames(machine.memory.phys);
   return { used, pins };

@@ -139,7 +139,9 @@ describe('checkMachine: each rule sees the state it is for', () => {
     const at = Math.floor(bench.address / 2 ** 39) * 2;
     const [from, to] = [bench.process.mm.words[MM_ROOT]!, other.mm.words[MM_ROOT]!];
     for (const word of [at, at + 1]) {
-      frameWords(phys, to)[frameWordIndex(phys, to) + word] = frameWords(phys, from)[frameWordIndex(phys, from) + word]!;
+      frameWords(phys, to)[frameWordIndex(phys, to) + word] = frameWords(phys, from)[
+        frameWordIndex(phys, from) + word
+      ]!;
     }
     expect(bench.check()).toBe('TABLE_SHARED');
   });
@@ -212,7 +214,7 @@ describe('checkMachine: each rule sees the state it is for', () => {
     }
   });
 
-  it('REFCOUNT (E.3 #4): the mapping\'s reference is missing under a pin', () => {
+  it("REFCOUNT (E.3 #4): the mapping's reference is missing under a pin", () => {
     const bench = new Bench();
     bench.pin();
     bench.addHot(bench.pfn, HOT_REFCOUNT, -1);

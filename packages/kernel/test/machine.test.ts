@@ -48,7 +48,7 @@ describe.each(builds)('%s build: machines and processes', (_name, api) => {
     expect([other.memory.policy, other.sched.trace]).toEqual([policy, trace]);
   });
 
-  it('the format is the machine\'s: its name shows that it is not copied', () => {
+  it("the format is the machine's: its name shows that it is not copied", () => {
     const format: Format = { ...x86_64, name: 'x86-64, mine' };
     expect(api.createMachine({ ramBytes: MIB, format }).memory.format).toBe(format);
   });

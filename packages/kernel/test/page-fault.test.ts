@@ -17,7 +17,16 @@ import {
   VM_FAULT_SIGSEGV,
 } from '@mmkit/fault';
 import { BUS_ADRERR, Process, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGSEGV } from '@mmkit/kernel';
-import { clearEntry, createDecoded, createEntry, E_USER, leafIndex, leafTable, tlbFlushAll, writeEntry } from '@mmkit/pgtable';
+import {
+  clearEntry,
+  createDecoded,
+  createEntry,
+  E_USER,
+  leafIndex,
+  leafTable,
+  tlbFlushAll,
+  writeEntry,
+} from '@mmkit/pgtable';
 import { isLocked, upRead } from '@mmkit/rwsem';
 import { killTask } from '@mmkit/task';
 import type { Vma } from '@mmkit/vma';
@@ -33,7 +42,8 @@ describe.each(builds)('%s build: page faults', (name, api) => {
       onFault(mm);
       const result = results.shift();
       // As the handlers do: RETRY and COMPLETED come with mmap_lock dropped.
-      if (result !== undefined && (result & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) !== 0) upRead(machine.sched, mm.mmapLock);
+      if (result !== undefined && (result & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) !== 0)
+        upRead(machine.sched, mm.mmapLock);
       return result ?? handleMmFault(mm, vma, address, faultFlags);
     };
     function* coloured(mm: Mm, vma: Vma, address: number, faultFlags: number): Generator<number, number, void> {

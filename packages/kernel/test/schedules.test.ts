@@ -7,7 +7,17 @@ import { linux6_18 } from '@mmkit/aspace';
 import type { Policy } from '@mmkit/aspace';
 import { createBlockDevice, createMemoryBackend } from '@mmkit/filemap';
 import { pinUserPagesFast, unpinUserPages } from '@mmkit/gup/sched';
-import { checkMachine, createMachine, createProcess, directRead, exitProcess, forkProcess, load, store, translate } from '@mmkit/kernel/sched';
+import {
+  checkMachine,
+  createMachine,
+  createProcess,
+  directRead,
+  exitProcess,
+  forkProcess,
+  load,
+  store,
+  translate,
+} from '@mmkit/kernel/sched';
 import type { Machine, Process } from '@mmkit/kernel';
 import { MADV_DONTNEED, madvise, MAP_FIXED, mmap, munmap } from '@mmkit/mm/sched';
 import { countFrames, pageRefCount } from '@mmkit/phys';
@@ -58,7 +68,7 @@ function runRandomly(machine: Machine, seed: number): void {
 }
 
 function endAll(machine: Machine): { used: number; pins: number } {
-  for (const process of [...machine.processes.values()]) runTask(machine.sched, exitProcess(machine, process));
+  for (const process of machine.processes.values()) runTask(machine.sched, exitProcess(machine, process));
   checkMachine(machine);
   const { used, pins } = countFrames(machine.memory.phys);
   return { used, pins };
@@ -84,7 +94,7 @@ describe('N.11: unmapping against an access on another CPU', () => {
     checkMachine(machine);
   });
 
-  it('a page is not freed while a CPU is between translation and data: its flush is answered after the instruction', () => {
+  it('a page is not freed while a CPU is between translation and data: it answers the flush after that', () => {
     const { machine, process, address } = bench();
     const { sched, memory } = machine;
     const pfn = translate(machine, process, address);
@@ -132,7 +142,11 @@ function* perform({ machine, process, address }: Bench, [kind, page, count]: Op)
     yield* store(machine, process, at, bytes, 0, 1);
     unpinUserPages(machine.memory, pages, Math.max(got, 0));
   } else if (kind === 7) {
-    const device = createBlockDevice(machine.sched, machine.memory.phys, createMemoryBackend(new Uint8Array(PAGES * PAGE)));
+    const device = createBlockDevice(
+      machine.sched,
+      machine.memory.phys,
+      createMemoryBackend(new Uint8Array(PAGES * PAGE)),
+    );
     yield* directRead(machine, process, device, 0, at, length, { bioPages: 1, queueDepth: 2 });
   } else {
     const child = (yield* forkProcess(machine, process)).process;
@@ -146,10 +160,10 @@ function* program(on: Bench, ops: readonly Op[]): Task<void> {
   for (const op of ops) yield* perform(on, op);
 }
 
-const ops = fc.array(
-  fc.tuple(fc.nat(8), fc.nat(PAGES - 1), fc.integer({ min: 1, max: 2 })),
-  { minLength: 1, maxLength: 5 },
-);
+const ops = fc.array(fc.tuple(fc.nat(8), fc.nat(PAGES - 1), fc.integer({ min: 1, max: 2 })), {
+  minLength: 1,
+  maxLength: 5,
+});
 
 describe('property: random programs of three tasks under random schedules', () => {
   it('leave every rule of checkMachine true, no lock held, nobody waiting, and leak nothing', () => {
@@ -168,7 +182,13 @@ describe('property: random programs of three tasks under random schedules', () =
   it('determinism: the same programs under the same schedule give the same trace hash', () => {
     const run = (seed: number): string => {
       const on = bench();
-      const list: Op[] = [[1, 0, 2], [8, 1, 1], [2, 0, 2], [5, 1, 2], [7, 2, 2]];
+      const list: Op[] = [
+        [1, 0, 2],
+        [8, 1, 1],
+        [2, 0, 2],
+        [5, 1, 2],
+        [7, 2, 2],
+      ];
       for (let i = 0; i < 3; i++) spawn(on.machine.sched, `task ${i}`, program(on, list.slice(i)), i % 2);
       runRandomly(on.machine, seed);
       return traceHash(on.machine.sched.trace!);

@@ -9,9 +9,9 @@ import { mapCountAllows, splitVma, VM_DONTCOPY, VM_IO, VM_LOCKED, VM_PFNMAP, vma
 import { MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED } from './flags.ts';
 
 /**
- * Advice for [address, address + length): 0; -EINVAL (alignment, unknown advice, a range that ends beyond 2^53, a VMA that
- * refuses it: those before it have got it); -ENOMEM when the range has holes (what is there has got it); -EAGAIN when a
- * split would exceed the map count; -EINTR.
+ * Advice for [address, address + length): 0; -EINVAL (alignment, unknown advice, a range that ends beyond 2^53, a VMA
+ * that refuses it: those before it have got it); -ENOMEM when the range has holes (what is there has got it); -EAGAIN
+ * when a split would exceed the map count; -EINTR.
  */
 export function* madvise(mm: Mm, address: number, length: number, advice: number): Task<number> {
   checkAddress('address', address);

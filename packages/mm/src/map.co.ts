@@ -2,7 +2,18 @@
  * mmap and munmap of private anonymous memory (Linux: do_mmap, mmap_region, do_vmi_munmap). The VMA tree changes under
  * mmap_lock for writing. Differs from Linux: neighbours are not merged, and shared or file memory is refused.
  */
-import { alignDown, alignUp, checkAddress, checkInteger, EEXIST, EINTR, EINVAL, ENOMEM, EPERM, isAligned } from '@mmkit/base';
+import {
+  alignDown,
+  alignUp,
+  checkAddress,
+  checkInteger,
+  EEXIST,
+  EINTR,
+  EINVAL,
+  ENOMEM,
+  EPERM,
+  isAligned,
+} from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { freePageTables, zapPageRange } from '@mmkit/aspace/sched';
@@ -104,8 +115,8 @@ function taskSize(mm: Mm): number {
 }
 
 /**
- * Unmaps [address, address + length): 0, -EINVAL (alignment, length 0, beyond user memory), -ENOMEM (a split would exceed
- * the map count), -EINTR. Pages that are pinned survive without a mapping.
+ * Unmaps [address, address + length): 0, -EINVAL (alignment, length 0, beyond user memory), -ENOMEM (a split would
+ * exceed the map count), -EINTR. Pages that are pinned survive without a mapping.
  */
 export function* munmap(mm: Mm, address: number, length: number): Task<number> {
   checkAddress('address', address);
@@ -124,7 +135,8 @@ function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
   const first = vmaLookup(mm.vmas, start);
   const last = vmaLookup(mm.vmas, end - 1);
   // Only a hole in the middle of one VMA makes more of them than there were.
-  if (first !== null && first === last && first.start < start && first.end > end && !mapCountAllows(mm.vmas, 1)) return -ENOMEM;
+  if (first !== null && first === last && first.start < start && first.end > end && !mapCountAllows(mm.vmas, 1))
+    return -ENOMEM;
   if (first !== null && first.start < start) splitVma(mm.vmas, first, start);
   const tail = vmaLookup(mm.vmas, end - 1);
   if (tail !== null && tail.end > end) splitVma(mm.vmas, tail, end);

@@ -1,0 +1,89 @@
+/** The package, and what tests need of gup, in both builds: the sched one with every coloured call run to its end. */
+import { FOLL_WRITE } from '@mmkit/base';
+import { createMemory, MM_ROOT, Mm } from '@mmkit/aspace';
+import * as gupPlain from '@mmkit/gup';
+import * as gupSched from '@mmkit/gup/sched';
+import * as plain from '@mmkit/mm';
+import * as coloured from '@mmkit/mm/sched';
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '@mmkit/mm';
+import { createDecoded, createEntry, ENTRY_LEAF, leafIndex, leafTable, readEntry } from '@mmkit/pgtable';
+import { checkPhys, countFrames } from '@mmkit/phys';
+import { createSched, runTask } from '@mmkit/task';
+import type { Task } from '@mmkit/task';
+import { checkVmaTree, vmasIn } from '@mmkit/vma';
+import type { VmaTree } from '@mmkit/vma';
+
+export type Api = typeof plain & typeof gupPlain;
+
+function drive(module: object): object {
+  const driven: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(module)) {
+    if (typeof value !== 'function' || value.constructor.name !== 'GeneratorFunction') driven[name] = value;
+    else driven[name] = (mm: Mm, ...rest: unknown[]) => runTask(mm.memory.sched, value(mm, ...rest) as Task<unknown>);
+  }
+  return driven;
+}
+
+export const builds: readonly (readonly [string, Api])[] = [
+  ['plain', { ...gupPlain, ...plain }],
+  ['sched', { ...drive(gupSched), ...drive(coloured) } as unknown as Api],
+];
+
+export const PAGE = 4096;
+export const RW: number = PROT_READ | PROT_WRITE;
+export const ANON: number = MAP_PRIVATE | MAP_ANONYMOUS;
+/** Where most tests map. */
+export const BASE = 0x7000_0000_0000;
+/** End of what may be mapped: the last page below 2^47 stays empty. */
+export const TASK_SIZE: number = 2 ** 47 - PAGE;
+
+/** An empty address space in a machine of `frames` frames. */
+export function setUp(api: Api, frames = 256, vmas?: VmaTree): Mm {
+  const memory = createMemory({ sched: createSched(), frames });
+  return api.createMm(vmas === undefined ? { memory } : { memory, vmas })!;
+}
+
+/** Maps `count` pages from page `page` after BASE on. */
+export function mapPages(api: Api, mm: Mm, page: number, count: number): number {
+  return api.mmap(mm, BASE + page * PAGE, count * PAGE, RW, ANON | MAP_FIXED);
+}
+
+/** Faults in `count` pages for writing: how many, or a negative errno. */
+export function touch(api: Api, mm: Mm, address: number, count = 1): number {
+  return api.getUserPagesUnlocked(mm, address, count, null, FOLL_WRITE);
+}
+
+/** Frame mapped at `address`, -1: none. */
+export function pfnAt(mm: Mm, address: number): number {
+  const { tables, format } = mm.memory;
+  const table = leafTable(tables, mm.words[MM_ROOT]!, address);
+  if (table < 0) return -1;
+  const entry = createEntry();
+  const decoded = createDecoded();
+  readEntry(tables, table, leafIndex(format, address), entry);
+  format.decode(entry.lo, entry.hi, 0, decoded);
+  return decoded.kind === ENTRY_LEAF ? decoded.pfn : -1;
+}
+
+/** The VMAs as `start-end` in pages after BASE. */
+export function vmas(mm: Mm): string[] {
+  checkVmaTree(mm.vmas);
+  return vmasIn(mm.vmas, 0, TASK_SIZE).map((vma) => `${(vma.start - BASE) / PAGE}-${(vma.end - BASE) / PAGE}`);
+}
+
+/** Frames given out. */
+export function framesUsed(mm: Mm): number {
+  checkPhys(mm.memory.phys);
+  return countFrames(mm.memory.phys).used;
+}
+
+/** The code of what `call` throws: an InvariantError's `code`, else the class. */
+export function thrown(call: () => unknown): string {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof Error) return 'code' in error ? String(error.code) : error.name;
+    return String(error);
+  }
+  return 'nothing';
+}
