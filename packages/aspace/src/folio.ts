@@ -1,4 +1,4 @@
-/** Folio locks, the parts that never wait, and the anonymous reverse map as counts (Linux: folio_add_new_anon_rmap …). */
+/** Folio and page-table locks, the parts that never wait, and the anonymous reverse map as counts (Linux: folio_add_new_anon_rmap …). */
 import {
   clearFlag,
   COLD_INDEX,
@@ -15,20 +15,30 @@ import {
   testFlag,
 } from '@mmkit/phys';
 import { InvariantError } from '@mmkit/base';
-import { tryLockBit, unlockBit } from '@mmkit/task';
+import { spinTrylockBit, spinUnlockBit, tryLockBit, unlockBit } from '@mmkit/task';
 import type { Memory } from './memory.ts';
 
 /** Bits of the owner word that hold the kind. */
 const OWNER_KIND = 3;
 
-/** Takes the folio lock (or page-table lock) if it is free. */
+/** Takes the folio lock if it is free. */
 export function folioTrylock(memory: Memory, pfn: number): boolean {
   return tryLockBit(memory.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
 }
 
-/** Gives the folio lock (or page-table lock) back. */
+/** Gives the folio lock back. */
 export function folioUnlock(memory: Memory, pfn: number): void {
   unlockBit(memory.sched, memory.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
+}
+
+/** Takes the page-table lock of a table page if it is free. */
+export function ptlTrylock(memory: Memory, table: number): boolean {
+  return spinTrylockBit(memory.sched, memory.phys.hot, table * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
+}
+
+/** Gives the page-table lock of a table page back. */
+export function ptlUnlock(memory: Memory, table: number): void {
+  spinUnlockBit(memory.sched, memory.phys.hot, table * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
 }
 
 /** True when the folio is anonymous memory (PageAnon). */

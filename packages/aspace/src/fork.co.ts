@@ -27,8 +27,8 @@ import { writeSeqBegin, writeSeqEnd } from '@mmkit/task/sched';
 import { isCowMapping, VM_SHARED } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { anonVmaId, linearPageIndex } from './anon.ts';
-import { folioAddNewAnonRmap, folioDupAnonRmap, folioTrylock, folioUnlock, pageAnonExclusive } from './folio.ts';
-import { folioLock } from './lock.co.ts';
+import { folioAddNewAnonRmap, folioDupAnonRmap, ptlTrylock, ptlUnlock, pageAnonExclusive } from './folio.ts';
+import { ptlLock } from './lock.co.ts';
 import { MM_FLAGS, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm, MMF_HAS_PINNED } from './mm.ts';
 import { maybeMkwrite, vmNormalPage, vmPageProt } from './prot.ts';
 
@@ -53,15 +53,15 @@ function* copyRuns(dst: Mm, src: Mm, vma: Vma, copy: Vma): Task<number> {
     const to = leafTableAlloc(memory.tables, dst.words[MM_ROOT]!, cursor.address);
     if (to < 0) return to;
     // The child's table is known to nobody else.
-    folioTrylock(memory, to);
-    yield* folioLock(memory, cursor.table);
+    ptlTrylock(memory, to);
+    yield* ptlLock(memory, cursor.table);
     let error = 0;
     for (let i = 0; i < cursor.count && error === 0; i++) {
       const address = cursor.address + i * memory.phys.pageSize;
       error = yield* copyEntry(dst, src, copy, to, cursor.table, cursor.index + i, address);
     }
-    folioUnlock(memory, cursor.table);
-    folioUnlock(memory, to);
+    ptlUnlock(memory, cursor.table);
+    ptlUnlock(memory, to);
     if (error !== 0) return error;
   }
   return 0;

@@ -15,10 +15,12 @@ export {
   folioTrylock,
   folioUnlock,
   pageAnonExclusive,
+  ptlTrylock,
+  ptlUnlock,
 } from './folio.ts';
 export { maybeMkwrite, vmNormalPage, vmPageProt } from './prot.ts';
 export { callFaultHandler } from './fault-port.plain.ts';
-export { folioLock } from './lock.gen.ts';
+export { folioLock, ptlLock } from './lock.gen.ts';
 export { flushTlbRange } from './flush.gen.ts';
 export { freePageTables, zapPageRange } from './zap.gen.ts';
 export { copyPageRange } from './fork.gen.ts';

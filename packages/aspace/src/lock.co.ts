@@ -5,10 +5,15 @@
  */
 import type { Task } from '@mmkit/base';
 import { HOT_FLAGS, HOT_WORDS, PG_LOCKED } from '@mmkit/phys';
-import { lockBit } from '@mmkit/task/sched';
+import { lockBit, spinLockBit } from '@mmkit/task/sched';
 import type { Memory } from './memory.ts';
 
-/** Takes the lock of the folio, or of the page-table page, `pfn`; waits as long as it takes. */
+/** Takes the lock of the folio `pfn`; sleeps as long as it takes. */
 export function* folioLock(memory: Memory, pfn: number): Task<void> {
   yield* lockBit(memory.sched, memory.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
+}
+
+/** Takes the page-table lock of the table page `table`, a spinlock: its holder may not sleep. */
+export function* ptlLock(memory: Memory, table: number): Task<void> {
+  yield* spinLockBit(memory.sched, memory.phys.hot, table * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
 }

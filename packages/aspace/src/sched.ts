@@ -15,10 +15,12 @@ export {
   folioTrylock,
   folioUnlock,
   pageAnonExclusive,
+  ptlTrylock,
+  ptlUnlock,
 } from './folio.ts';
 export { maybeMkwrite, vmNormalPage, vmPageProt } from './prot.ts';
 export { callFaultHandler } from './fault-port.sched.ts';
-export { folioLock } from './lock.co.ts';
+export { folioLock, ptlLock } from './lock.co.ts';
 export { flushTlbRange } from './flush.co.ts';
 export { freePageTables, zapPageRange } from './zap.co.ts';
 export { copyPageRange } from './fork.co.ts';

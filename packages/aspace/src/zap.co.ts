@@ -20,8 +20,8 @@ import {
 import { putPage } from '@mmkit/phys';
 import { synchronizeRcu } from '@mmkit/task/sched';
 import { flushTlbRange } from './flush.co.ts';
-import { folioRemoveRmap, folioTestAnon, folioUnlock } from './folio.ts';
-import { folioLock } from './lock.co.ts';
+import { folioRemoveRmap, folioTestAnon, ptlUnlock } from './folio.ts';
+import { ptlLock } from './lock.co.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { vmNormalPage } from './prot.ts';
 
@@ -35,7 +35,7 @@ export function* zapPageRange(mm: Mm, start: number, end: number): Task<void> {
   while (nextRun(tables, mm.words[MM_ROOT]!, cursor)) {
     const table = cursor.table;
     const last = cursor.index + cursor.count;
-    yield* folioLock(mm.memory, table);
+    yield* ptlLock(mm.memory, table);
     for (let index = cursor.index; index < last; index++) {
       readEntry(tables, table, index, entry);
       if ((entry.lo | entry.hi) === 0) continue;
@@ -49,7 +49,7 @@ export function* zapPageRange(mm: Mm, start: number, end: number): Task<void> {
       if (folioTestAnon(phys, pfn)) mm.anonPages--;
       gathered.push(pfn);
     }
-    folioUnlock(mm.memory, table);
+    ptlUnlock(mm.memory, table);
   }
   yield* flushTlbRange(mm, start, end);
   yield P_ZAP_FREE;

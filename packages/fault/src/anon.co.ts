@@ -4,8 +4,8 @@
  */
 import { P_FAULT_LOCK } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { anonVmaId, anonVmaPrepare, folioAddNewAnonRmap, folioUnlock, linearPageIndex, maybeMkwrite, Mm, vmPageProt } from '@mmkit/aspace';
-import { folioLock } from '@mmkit/aspace/sched';
+import { anonVmaId, anonVmaPrepare, folioAddNewAnonRmap, ptlUnlock, linearPageIndex, maybeMkwrite, Mm, vmPageProt } from '@mmkit/aspace';
+import { ptlLock } from '@mmkit/aspace/sched';
 import {
   createDecoded,
   createEntry,
@@ -42,7 +42,7 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
     setDecoded(decoded, ENTRY_LEAF, page, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
   }
   yield P_FAULT_LOCK;
-  yield* folioLock(memory, table);
+  yield* ptlLock(memory, table);
   const index = leafIndex(format, address);
   const entry = createEntry();
   readEntry(tables, table, index, entry);
@@ -57,6 +57,6 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
     format.encode(decoded, 0, entry);
     writeEntry(tables, table, index, entry);
   }
-  folioUnlock(memory, table);
+  ptlUnlock(memory, table);
   return 0;
 }

@@ -4,8 +4,8 @@
  */
 import { P_FAULT_READ } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { folioUnlock, Mm } from '@mmkit/aspace';
-import { folioLock } from '@mmkit/aspace/sched';
+import { ptlUnlock, Mm } from '@mmkit/aspace';
+import { ptlLock } from '@mmkit/aspace/sched';
 import {
   createDecoded,
   createEntry,
@@ -60,10 +60,10 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
   if (decoded.kind === ENTRY_NONE) return yield* doAnonymousPage(mm, vma, address, flags);
   // Nothing in this machine swaps or migrates: a non-present entry is not ours.
   if (decoded.kind !== ENTRY_LEAF) return VM_FAULT_SIGBUS;
-  yield* folioLock(memory, table);
+  yield* ptlLock(memory, table);
   readEntry(tables, table, index, entry);
   if (!pteSame(entry, orig)) {
-    folioUnlock(memory, table);
+    ptlUnlock(memory, table);
     return 0;
   }
   if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0) {
@@ -73,7 +73,7 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
   decoded.flags |= E_YOUNG;
   format.encode(decoded, 0, entry);
   writeEntry(tables, table, index, entry);
-  folioUnlock(memory, table);
+  ptlUnlock(memory, table);
   return 0;
 }
 

@@ -18,10 +18,11 @@ import {
   maybeMkwrite,
   Mm,
   pageAnonExclusive,
+  ptlUnlock,
   vmNormalPage,
   vmPageProt,
 } from '@mmkit/aspace';
-import { flushTlbRange, folioLock } from '@mmkit/aspace/sched';
+import { flushTlbRange, ptlLock } from '@mmkit/aspace/sched';
 import {
   clearEntry,
   createDecoded,
@@ -65,11 +66,11 @@ export function* doWpPage(
       format.encode(decoded, 0, entry);
       writeEntry(tables, table, index, entry);
     }
-    folioUnlock(memory, table);
+    ptlUnlock(memory, table);
     return 0;
   }
   if (pfn >= 0) getPage(phys, pfn);
-  folioUnlock(memory, table);
+  ptlUnlock(memory, table);
   const result = yield* wpPageCopy(mm, vma, address, flags, table, index, entry, pfn);
   if (pfn >= 0) putPage(phys, pfn);
   return result;
@@ -103,11 +104,11 @@ function* wpPageCopy(
   if (copy < 0) return VM_FAULT_OOM;
   if (old >= 0) copyFrame(phys, copy, old);
   yield P_FAULT_LOCK;
-  yield* folioLock(memory, table);
+  yield* ptlLock(memory, table);
   const now = createEntry();
   readEntry(tables, table, index, now);
   if (!pteSame(now, entry)) {
-    folioUnlock(memory, table);
+    ptlUnlock(memory, table);
     freePages(phys, copy, 0);
     return 0;
   }
@@ -123,7 +124,7 @@ function* wpPageCopy(
   writeEntry(tables, table, index, now);
   if (old >= 0) folioRemoveRmap(phys, old);
   else mm.anonPages++;
-  folioUnlock(memory, table);
+  ptlUnlock(memory, table);
   if (old >= 0) putPage(phys, old);
   return 0;
 }

@@ -4,8 +4,8 @@
  */
 import { EEXIST, EFAULT, EMLINK, FOLL_DUMP, FOLL_FORCE, FOLL_TOUCH, FOLL_WRITE } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { folioTestAnon, folioUnlock, MM_ROOT, Mm, pageAnonExclusive, vmNormalPage } from '@mmkit/aspace';
-import { folioLock } from '@mmkit/aspace/sched';
+import { folioTestAnon, ptlUnlock, MM_ROOT, Mm, pageAnonExclusive, vmNormalPage } from '@mmkit/aspace';
+import { ptlLock } from '@mmkit/aspace/sched';
 import {
   createDecoded,
   createEntry,
@@ -36,9 +36,9 @@ export function* followPage(mm: Mm, vma: Vma, address: number, flags: number): T
   const { memory } = mm;
   const table = leafTable(memory.tables, mm.words[MM_ROOT]!, address);
   if (table < 0) return noPage(vma, flags);
-  yield* folioLock(memory, table);
+  yield* ptlLock(memory, table);
   const result = followEntry(mm, vma, table, leafIndex(memory.format, address), flags);
-  folioUnlock(memory, table);
+  ptlUnlock(memory, table);
   return result;
 }
 

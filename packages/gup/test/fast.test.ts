@@ -22,10 +22,13 @@ import {
   E_RIGHTS,
   E_SPECIAL,
   E_USER,
+  E_USER_TABLE,
   E_WRITE,
   E_YOUNG,
+  ENTRY_TABLE,
   levelIndex,
   readEntry,
+  setDecoded,
   tableAt,
   writeEntry,
 } from '@mmkit/pgtable';
@@ -33,7 +36,7 @@ import { checkPhys, countFrames, HOT_REFCOUNT, HOT_WORDS, PG_REFERENCED, testFla
 import { downWriteTrylock, isLocked } from '@mmkit/rwsem';
 import { spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import { VM_MAYREAD, VM_MAYWRITE, VM_READ } from '@mmkit/vma';
-import { AT, builds, PAGE, space } from './builds.ts';
+import { AT, builds, codeOf, PAGE, space } from './builds.ts';
 import type { Hooks, Space } from './builds.ts';
 
 const READ_ONLY = VM_READ | VM_MAYREAD | VM_MAYWRITE;
@@ -263,19 +266,38 @@ describe.each(builds)('%s: where the walk stops', (_, build) => {
     }
   });
 
-  it('a frame beyond RAM', () => {
-    const s = space(build);
-    s.map(AT, 2);
-    s.touch(AT, 2);
-    s.set(AT + PAGE, s.phys.frames + 5, WRITABLE);
-    let error: unknown;
-    try {
-      gup.pinUserPagesFast(s.mm, AT, 2, FOLL_WRITE, new Uint32Array(2));
-    } catch (caught) {
-      error = caught;
+  it('a frame, or a table, beyond RAM: the slow path refuses it, with interrupts on again', () => {
+    const beyond = 5000;
+    for (const flags of [0, FOLL_WRITE]) {
+      const s = space(build);
+      s.map(AT, 2);
+      s.touch(AT, 2);
+      const call = (): number => gup.pinUserPagesFast(s.mm, AT, 2, flags, new Uint32Array(2));
+      s.set(AT + PAGE, beyond, flags === 0 ? E_USER | E_YOUNG : WRITABLE);
+      expect(codeOf(call)).toBeInstanceOf(RangeError);
+      expect([share(s)[0], s.sched.cpus[0]!.irqOwner]).toEqual([1, null]);
+
+      const t = space(build);
+      t.map(AT, 1);
+      t.touch(AT, 1);
+      const { tables, format } = t.memory;
+      const [entry, decoded] = [createEntry(), createDecoded()];
+      setDecoded(decoded, ENTRY_TABLE, beyond, E_USER_TABLE);
+      format.encode(decoded, 1, entry);
+      const table = tableAt(tables, t.mm.words[MM_ROOT]!, AT, 1);
+      writeEntry(tables, table, levelIndex(format, 1, AT), entry);
+      expect(codeOf(() => gup.pinUserPagesFast(t.mm, AT, 1, flags, new Uint32Array(1)))).toBe('TABLE_OUTSIDE_RAM');
+      expect([share(t)[0], t.sched.cpus[0]!.irqOwner]).toEqual([0, null]);
     }
-    expect(error).toBeInstanceOf(RangeError);
-    expect(s.memory.stat.gupFast).toBe(1);
+  });
+
+  it('no page more than asked for, read-only ones too', () => {
+    const s = space(build);
+    s.map(AT, 4);
+    const pfns = s.touch(AT, 4);
+    for (const [i, pfn] of pfns.entries()) s.set(AT + i * PAGE, pfn, E_USER | E_YOUNG);
+    expect(gup.pinUserPagesFast(s.mm, AT, 2, 0, new Uint32Array(4))).toBe(2);
+    expect(pfns.map((pfn) => s.refs(pfn))).toEqual([1025, 1025, 1, 1]);
   });
 
   it('E.3 #8: an entry for the zero page that does not say special: it is not counted as pinned', () => {

@@ -1,4 +1,4 @@
-/** Bit locks, the parts that never wait: try and unlock (Linux: folio_trylock, folio_unlock). */
+/** Bit locks, the parts that never wait: try and unlock (Linux: folio_trylock, folio_unlock, bit_spin_unlock). */
 import { InvariantError } from '@mmkit/base';
 import { Sched } from './state.ts';
 import { wakeTable } from './wake.ts';
@@ -17,4 +17,19 @@ export function unlockBit(sched: Sched, words: Int32Array, index: number, mask: 
   if ((word & mask) === 0) throw new InvariantError('LOCK_NOT_HELD', `bit ${mask} of word ${index} is not locked`);
   words[index] = word & ~mask;
   wakeTable(sched, index);
+}
+
+/** Takes the spinlock `mask` of `words[index]` if it is free; its holder may not sleep until `spinUnlockBit`. */
+export function spinTrylockBit(sched: Sched, words: Int32Array, index: number, mask: number): boolean {
+  if (!tryLockBit(words, index, mask)) return false;
+  sched.current.spinDepth++;
+  return true;
+}
+
+/** Gives the spinlock back. InvariantError 'LOCK_NOT_HELD' when it is free, or the current task holds no spinlock. */
+export function spinUnlockBit(sched: Sched, words: Int32Array, index: number, mask: number): void {
+  const task = sched.current;
+  if (task.spinDepth === 0) throw new InvariantError('LOCK_NOT_HELD', `${task.name} holds no spinlock`);
+  unlockBit(sched, words, index, mask);
+  task.spinDepth--;
 }

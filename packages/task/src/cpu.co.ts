@@ -5,7 +5,7 @@
 import { P_IPI, P_IRQ, P_RCU } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Cpu, Sched } from './state.ts';
-import { waitOn } from './wait.sched.ts';
+import { spinOn, waitOn } from './wait.sched.ts';
 
 /** Interrupts off on this CPU (Linux: local_irq_save); nests. */
 export function* localIrqSave(sched: Sched): Task<void> {
@@ -30,7 +30,7 @@ export function* sendIpi(sched: Sched, mask: number, handler: (cpu: Cpu) => void
   for (const cpu of sched.cpus) {
     if (cpu === sched.current.cpu || ((mask >>> cpu.id) & 1) === 0) continue;
     yield P_IPI;
-    while (cpu.irqOwner !== null) yield* waitOn(sched, cpu.irqOn);
+    while (cpu.irqOwner !== null) yield* spinOn(sched, cpu.irqOn);
     handler(cpu);
   }
 }

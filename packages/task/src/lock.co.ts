@@ -1,13 +1,15 @@
 /**
- * Taking locks: mutex, and locks that are one bit of a word (folio lock, page-table lock). Each begins with a point.
+ * Taking locks: mutex, and locks that are one bit of a word: sleeping (folio lock) or spinning (page-table lock). Each
+ * begins with a point.
  * Giving a lock back never waits and is an ordinary function: a critical section without points of its own is one step.
  */
 import { InvariantError, P_LOCK } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
+import { spinTrylockBit } from './bit.ts';
 import { Mutex } from './mutex.ts';
 import { Sched } from './state.ts';
 import { waitTableQueue, wakeOne } from './wake.ts';
-import { waitOn, waitOnKillable } from './wait.sched.ts';
+import { spinOn, waitOn, waitOnKillable } from './wait.sched.ts';
 
 /** Takes the mutex, waiting as long as it takes. InvariantError 'LOCK_RECURSION' when the task holds it already. */
 export function* mutexLock(sched: Sched, mutex: Mutex): Task<void> {
@@ -41,6 +43,15 @@ export function* lockBit(sched: Sched, words: Int32Array, index: number, mask: n
   yield P_LOCK;
   while ((words[index]! & mask) !== 0) yield* waitOn(sched, waitTableQueue(sched, index));
   words[index] = words[index]! | mask;
+}
+
+/**
+ * Takes the spinlock that is bit `mask` of `words[index]` (Linux: bit_spin_lock). Its holder may not sleep until
+ * `spinUnlockBit`; waiting for another spinlock, or for an IPI, is allowed.
+ */
+export function* spinLockBit(sched: Sched, words: Int32Array, index: number, mask: number): Task<void> {
+  yield P_LOCK;
+  while (!spinTrylockBit(sched, words, index, mask)) yield* spinOn(sched, waitTableQueue(sched, index));
 }
 
 /** As lockBit; -EINTR when a fatal signal ends the wait. */

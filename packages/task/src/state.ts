@@ -49,6 +49,8 @@ export class SimTask {
   killed: boolean;
   /** Nesting of RCU read sections and IRQ-off regions. */
   rcuDepth: number;
+  /** Spinlocks held: while there is one the task may not sleep. */
+  spinDepth: number;
   /** How many outermost sections it has left: a grace period waits for a change. */
   rcuLeft: number;
   /** What the body returned, once done. */
@@ -65,6 +67,7 @@ export class SimTask {
     this.killable = false;
     this.killed = false;
     this.rcuDepth = 0;
+    this.spinDepth = 0;
     this.rcuLeft = 0;
     this.result = undefined;
   }

@@ -5,9 +5,16 @@
 import { EINTR, InvariantError } from '@mmkit/base';
 import { runPending } from './event.ts';
 import { Sched, WaitQueue } from './state.ts';
+import { checkMaySleep } from './wake.ts';
 
-/** Runs one piece of pending work. Call in a loop that tests the condition. */
+/** Runs one piece of pending work. Call in a loop that tests the condition. 'SLEEP_IN_ATOMIC' with a spinlock held. */
 export function waitOn(sched: Sched, queue: WaitQueue): void {
+  checkMaySleep(sched.current, queue);
+  spinOn(sched, queue);
+}
+
+/** As waitOn, for what Linux busy-waits for (a spinlock, an IPI): allowed while holding a spinlock. */
+export function spinOn(sched: Sched, queue: WaitQueue): void {
   if (!runPending(sched)) {
     throw new InvariantError('DEADLOCK', `waiting for ${queue.name}, and nothing pending could end it`);
   }

@@ -5,10 +5,17 @@
 import { BLOCKED, EINTR, InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Sched, TASK_WAITING, WaitQueue } from './state.ts';
+import { checkMaySleep } from './wake.ts';
 
-/** Sleeps in `queue` until woken. Call in a loop that tests the condition. */
+/** Sleeps in `queue` until woken. Call in a loop that tests the condition. 'SLEEP_IN_ATOMIC' with a spinlock held. */
 export function* waitOn(sched: Sched, queue: WaitQueue): Task<void> {
   sleep(sched, queue, false);
+  yield BLOCKED;
+}
+
+/** As waitOn, for what Linux busy-waits for (a spinlock, an IPI): allowed while holding a spinlock. */
+export function* spinOn(sched: Sched, queue: WaitQueue): Task<void> {
+  enqueue(sched, queue, false);
   yield BLOCKED;
 }
 
@@ -22,6 +29,11 @@ export function* waitOnKillable(sched: Sched, queue: WaitQueue): Task<number> {
 }
 
 function sleep(sched: Sched, queue: WaitQueue, killable: boolean): void {
+  checkMaySleep(sched.current, queue);
+  enqueue(sched, queue, killable);
+}
+
+function enqueue(sched: Sched, queue: WaitQueue, killable: boolean): void {
   const task = sched.current;
   if (task.body === null) {
     throw new InvariantError('NO_TASK', `waiting for ${queue.name} outside a task: spawn one, or use the plain build`);

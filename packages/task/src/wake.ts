@@ -2,6 +2,7 @@
  * Waking sleepers (Linux: wake_up, wake_up_all, signal_wake_up). Never waits, so both builds share it. In the plain
  * build nobody sleeps and the queues are empty.
  */
+import { InvariantError } from '@mmkit/base';
 import { Sched, SimTask, TASK_READY, WaitQueue } from './state.ts';
 
 /** Wakes the first sleeper; false when there is none. */
@@ -48,6 +49,13 @@ export function wakeTable(sched: Sched, key: number): void {
   if (queue === undefined) return;
   sched.waitTable.delete(key);
   wakeAll(queue);
+}
+
+/** InvariantError 'SLEEP_IN_ATOMIC' when the task holds a spinlock (Linux: might_sleep). */
+export function checkMaySleep(task: SimTask, queue: WaitQueue): void {
+  if (task.spinDepth > 0) {
+    throw new InvariantError('SLEEP_IN_ATOMIC', `${task.name} waits for ${queue.name} with a spinlock held`);
+  }
 }
 
 function wakeUp(task: SimTask): void {
