@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createBlockDevice } from '@mmkit/filemap/sched';
 import { closeFile, openFileAsync, truncateFile } from '@mmkit/filemap/node';
-import { createMachine, createProcess, directRead, directWrite, exitProcess, forkProcess, peekBytes } from '@mmkit/kernel/sched';
+import {
+  createMachine,
+  createProcess,
+  directRead,
+  directWrite,
+  exitProcess,
+  forkProcess,
+  peekBytes,
+} from '@mmkit/kernel/sched';
 import { MAP_ANONYMOUS, MAP_PRIVATE, mmap, PROT_READ, PROT_WRITE } from '@mmkit/mm/sched';
 import { countFrames } from '@mmkit/phys';
 import { runTaskAsync } from '@mmkit/task/async';

@@ -43,9 +43,18 @@ describe('pinlab odirect --json', () => {
     const { status, stdout } = pinlab('odirect', file, '--json');
     expect(status).toBe(0);
     const report = JSON.parse(stdout) as Record<string, unknown>;
-    expect(Object.keys(report)).toEqual(
-      ['ok', 'bytes', 'sha256', 'pagesPinned', 'fast', 'slow', 'faults', 'transferSeconds', 'leakedPins', 'leakedFrames'],
-    );
+    expect(Object.keys(report)).toEqual([
+      'ok',
+      'bytes',
+      'sha256',
+      'pagesPinned',
+      'fast',
+      'slow',
+      'faults',
+      'transferSeconds',
+      'leakedPins',
+      'leakedFrames',
+    ]);
     expect(report).toMatchObject({ ok: true, bytes: 100_000, leakedPins: 0, leakedFrames: 0 });
     expect(report['sha256']).toBe(sha256(readFileSync(file)));
   });
@@ -71,7 +80,10 @@ describe('pinlab odirect --json', () => {
 
   it('--offset and --length choose a part', () => {
     const file = makeFile('part', 10_000);
-    const report = JSON.parse(pinlab('odirect', file, '--offset', '1024', '--length', '3000', '--json').stdout) as { bytes: number; sha256: string };
+    const report = JSON.parse(pinlab('odirect', file, '--offset', '1024', '--length', '3000', '--json').stdout) as {
+      bytes: number;
+      sha256: string;
+    };
     expect(report.bytes).toBe(3000);
     expect(report.sha256).toBe(sha256(readFileSync(file).subarray(1024, 4024)));
   });
@@ -124,16 +136,32 @@ describe('pinlab litmus', () => {
     expect(status).toBe(0);
     const { tests } = JSON.parse(stdout) as { tests: Record<string, unknown>[] };
     expect(tests).toEqual([
-      { name: 'toy-fork', expect: 'never', verdict: 'never', schedules: expect.any(Number), failures: 0, exhaustive: true, seconds: expect.any(Number) },
       {
-        name: 'toy-fork-no-seq', expect: 'reachable', verdict: 'reachable', schedules: expect.any(Number), failures: expect.any(Number),
-        exhaustive: true, schedule: expect.any(String), seconds: expect.any(Number),
+        name: 'toy-fork',
+        expect: 'never',
+        verdict: 'never',
+        schedules: expect.any(Number),
+        failures: 0,
+        exhaustive: true,
+        seconds: expect.any(Number),
+      },
+      {
+        name: 'toy-fork-no-seq',
+        expect: 'reachable',
+        verdict: 'reachable',
+        schedules: expect.any(Number),
+        failures: expect.any(Number),
+        exhaustive: true,
+        schedule: expect.any(String),
+        seconds: expect.any(Number),
       },
     ]);
   });
 
   it('--schedule replays what was found as a timeline', () => {
-    const { tests } = JSON.parse(pinlab('litmus', 'toy-fork-no-seq', '--json').stdout) as { tests: { schedule: string }[] };
+    const { tests } = JSON.parse(pinlab('litmus', 'toy-fork-no-seq', '--json').stdout) as {
+      tests: { schedule: string }[];
+    };
     const { status, stdout } = pinlab('litmus', 'toy-fork-no-seq', '--schedule', tests[0]!.schedule);
     expect(status).toBe(0);
     expect(stdout).toMatch(/fork: write-protect/);

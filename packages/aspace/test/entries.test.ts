@@ -5,7 +5,15 @@ import * as coloured from '@mmkit/aspace/sched';
 import { runTask } from '@mmkit/task';
 import { addVma, AT, machine, RW, space } from './builds.ts';
 
-const COLOURED = ['callFaultHandler', 'copyPageRange', 'flushTlbRange', 'folioLock', 'freePageTables', 'ptlLock', 'zapPageRange'];
+const COLOURED = [
+  'callFaultHandler',
+  'copyPageRange',
+  'flushTlbRange',
+  'folioLock',
+  'freePageTables',
+  'ptlLock',
+  'zapPageRange',
+];
 
 describe('entries', () => {
   it('both builds export the same names and the same state classes', () => {

@@ -15,9 +15,7 @@ export {
   ERESTARTSYS,
   errnoName,
 } from './errno.ts';
-export {
-  InvariantError,
-} from './error.ts';
+export { InvariantError } from './error.ts';
 export {
   checkInteger,
   checkAddress,

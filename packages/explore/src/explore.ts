@@ -54,7 +54,8 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Explo
     while (wrong === null) {
       const n = choicesOf(world.sched, choices);
       if (depth < taken.length) {
-        if (n !== offered[depth]) throw new InvariantError('NONDETERMINISM', `step ${depth} offered ${offered[depth]} choices, then ${n}`);
+        if (n !== offered[depth])
+          throw new InvariantError('NONDETERMINISM', `step ${depth} offered ${offered[depth]} choices, then ${n}`);
       } else if (n > 0) {
         taken.push(0);
         offered.push(n);

@@ -51,7 +51,13 @@ export function replay(scenario: Scenario, schedule: string): Replay {
       const did = started.has(id) ? pointName(task.point) : 'start';
       started.add(id);
       message = takeChoice(sched, choice);
-      const then = message ?? (task.queue !== null ? `waits for ${task.queue.name}` : task.state === TASK_DONE ? 'done' : pointName(task.point));
+      const then =
+        message ??
+        (task.queue !== null
+          ? `waits for ${task.queue.name}`
+          : task.state === TASK_DONE
+            ? 'done'
+            : pointName(task.point));
       steps.push({ step: path.length, who: task.name, cpu: task.cpu.id, did, then });
     } else {
       const event = sched.events.find((e) => e.id === id)!;

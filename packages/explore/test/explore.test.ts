@@ -126,21 +126,23 @@ describe('explore: every schedule', () => {
   });
 
   it('a task that throws, or a check that throws, fails the schedule with its message', () => {
-    const thrower = (where: 'task' | 'check'): Scenario => () => {
-      const sched = createSched();
-      function* task(): Task<void> {
-        yield HERE;
-        if (where === 'task') throw new InvariantError('BROKEN', 'on purpose');
-      }
-      spawn(sched, 'task', task());
-      return {
-        sched,
-        check() {
-          if (where === 'check') throw new Error('bad state');
-          return null;
-        },
+    const thrower =
+      (where: 'task' | 'check'): Scenario =>
+      () => {
+        const sched = createSched();
+        function* task(): Task<void> {
+          yield HERE;
+          if (where === 'task') throw new InvariantError('BROKEN', 'on purpose');
+        }
+        spawn(sched, 'task', task());
+        return {
+          sched,
+          check() {
+            if (where === 'check') throw new Error('bad state');
+            return null;
+          },
+        };
       };
-    };
     expect(explore(thrower('task')).first).toEqual({ schedule: 'a2', message: 'BROKEN: on purpose' });
     expect(explore(thrower('check')).first).toEqual({ schedule: 'a2', message: 'bad state' });
   });

@@ -4,7 +4,16 @@
  */
 import { P_FAULT_LOCK } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { anonVmaId, anonVmaPrepare, folioAddNewAnonRmap, ptlUnlock, linearPageIndex, maybeMkwrite, Mm, vmPageProt } from '@mmkit/aspace';
+import {
+  anonVmaId,
+  anonVmaPrepare,
+  folioAddNewAnonRmap,
+  ptlUnlock,
+  linearPageIndex,
+  maybeMkwrite,
+  Mm,
+  vmPageProt,
+} from '@mmkit/aspace';
 import { ptlLock } from '@mmkit/aspace/sched';
 import {
   createDecoded,

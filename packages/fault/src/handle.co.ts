@@ -23,7 +23,14 @@ import { isCowMapping, VM_MAYWRITE, VM_WRITE } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { doAnonymousPage } from './anon.co.ts';
 import { mmRoot, pteSame } from './entry.ts';
-import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_MAJOR, VM_FAULT_RETRY, VM_FAULT_SIGBUS, VM_FAULT_SIGSEGV } from './flags.ts';
+import {
+  FAULT_FLAG_UNSHARE,
+  FAULT_FLAG_WRITE,
+  VM_FAULT_MAJOR,
+  VM_FAULT_RETRY,
+  VM_FAULT_SIGBUS,
+  VM_FAULT_SIGSEGV,
+} from './flags.ts';
 import { doWpPage } from './wp.co.ts';
 
 /**

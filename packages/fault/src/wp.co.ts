@@ -37,7 +37,16 @@ import {
   writeEntry,
 } from '@mmkit/pgtable';
 import type { Entry } from '@mmkit/pgtable';
-import { allocPages, copyFrame, freePages, getPage, GFP_HIGHUSER_MOVABLE, GFP_ZERO, pageRefCount, putPage } from '@mmkit/phys';
+import {
+  allocPages,
+  copyFrame,
+  freePages,
+  getPage,
+  GFP_HIGHUSER_MOVABLE,
+  GFP_ZERO,
+  pageRefCount,
+  putPage,
+} from '@mmkit/phys';
 import type { Vma } from '@mmkit/vma';
 import { pteSame } from './entry.ts';
 import { FAULT_FLAG_UNSHARE, VM_FAULT_OOM } from './flags.ts';
@@ -114,7 +123,8 @@ function* wpPageCopy(
   }
   const decoded = createDecoded();
   format.decode(entry.lo, entry.hi, 0, decoded);
-  const kept = (flags & FAULT_FLAG_UNSHARE) !== 0 ? decoded.flags & (E_SOFT_DIRTY | E_UFFD_WP) : E_DIRTY | maybeMkwrite(vma.flags);
+  const kept =
+    (flags & FAULT_FLAG_UNSHARE) !== 0 ? decoded.flags & (E_SOFT_DIRTY | E_UFFD_WP) : E_DIRTY | maybeMkwrite(vma.flags);
   // The old translation must be gone everywhere before the new one can be seen.
   clearEntry(tables, table, index, now);
   yield* flushTlbRange(mm, address, address + phys.pageSize);

@@ -55,7 +55,7 @@ describe.each(builds)('%s build', (_name, filemap) => {
     expect(dev.sched.now).toBe(100_000);
   });
 
-  it('a read goes to the bio\'s frames in their order, from offsetInPage on, and touches nothing else', () => {
+  it("a read goes to the bio's frames in their order, from offsetInPage on, and touches nothing else", () => {
     const { disk, phys, dev } = make();
     const [a, b, c] = frames(phys, 3);
     const bio = createBio(BIO_READ, 1024, Uint32Array.of(c!, a!), 3584, 1024);
@@ -128,7 +128,10 @@ describe.each(builds)('%s build', (_name, filemap) => {
     const dev = createBlockDevice(createSched(), phys, { size: SIZE, read, write: (): number => -EIO });
     const pfns = frames(phys, 1);
     const bios = [createBio(BIO_READ, 0, pfns, 0, PAGE), createBio(BIO_WRITE, 0, pfns, 0, PAGE)];
-    expect(bios.map((bio) => [run(dev, bio), bio.bytesDone])).toEqual([[-EIO, 0], [-EIO, 0]]);
+    expect(bios.map((bio) => [run(dev, bio), bio.bytesDone])).toEqual([
+      [-EIO, 0],
+      [-EIO, 0],
+    ]);
     expect(contents(phys, pfns[0]!)).toEqual(new Uint8Array(PAGE));
   });
 
@@ -145,7 +148,11 @@ describe.each(builds)('%s build', (_name, filemap) => {
     for (const bio of [...bios, lost]) submitBio(dev, bio);
     waitIdle(dev);
     expect([...bios, lost].map((bio) => bio.status)).toEqual([0, -EIO, -EIO]);
-    expect(asked).toEqual([[BIO_READ, 0, PAGE], [BIO_READ, 4096, PAGE], [BIO_WRITE, 4096, PAGE]]);
+    expect(asked).toEqual([
+      [BIO_READ, 0, PAGE],
+      [BIO_READ, 4096, PAGE],
+      [BIO_WRITE, 4096, PAGE],
+    ]);
     expect(contents(phys, pfns[1]!)).toEqual(new Uint8Array(PAGE));
     expect(disk).toEqual(pattern(SIZE, 1));
   });
@@ -283,13 +290,17 @@ describe.each(builds)('%s build', (_name, filemap) => {
       const pfns = frames(phys, 2);
       const ended: number[] = [];
       const bios = [0, 4096].map((at, i) =>
-        createBio(i === 0 ? BIO_WRITE : BIO_READ, at, pfns.subarray(i), 0, 512, (bio) => void ended.push(bio.offset)));
+        createBio(i === 0 ? BIO_WRITE : BIO_READ, at, pfns.subarray(i), 0, 512, (bio) => void ended.push(bio.offset)),
+      );
       for (const bio of bios) submitBio(dev, bio);
       expect([started.length, dev.sched.outside]).toEqual([0, 0]);
       writeBytes(phys, pfns[0]!, 0, pattern(512, 2), 0, 512);
       while (runPending(dev.sched));
       writeBytes(phys, pfns[0]!, 0, pattern(512, 3), 0, 512);
-      expect(started.map(({ op, offset }) => [op, offset])).toEqual([[BIO_WRITE, 0], [BIO_READ, 4096]]);
+      expect(started.map(({ op, offset }) => [op, offset])).toEqual([
+        [BIO_WRITE, 0],
+        [BIO_READ, 4096],
+      ]);
       expect(started[0]!.bytes).toEqual(pattern(512, 2));
       expect(dev.sched.outside).toBe(2);
 

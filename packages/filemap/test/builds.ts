@@ -10,7 +10,10 @@ const driven: typeof plain = {
   waitIdle: (dev: BlockDevice): void => runTask(dev.sched, coloured.waitIdle(dev)),
 };
 
-export const builds: readonly (readonly [string, typeof plain])[] = [['plain', plain], ['sched', driven]];
+export const builds: readonly (readonly [string, typeof plain])[] = [
+  ['plain', plain],
+  ['sched', driven],
+];
 
 /** `length` bytes, each different from its neighbours and from those of another `seed`. */
 export function pattern(length: number, seed: number): Uint8Array {

@@ -30,7 +30,7 @@ function file(name: string, bytes?: Uint8Array): string {
 }
 
 describe('opening a host file', () => {
-  it('a missing file and a directory are the host\'s errors', () => {
+  it("a missing file and a directory are the host's errors", () => {
     mkdirSync(file('folder'));
     expect(thrown(() => openFile(file('missing')))).toBe('ENOENT');
     expect(thrown(() => openFile(file('folder')))).toBe('EISDIR');

@@ -2,7 +2,17 @@
  * The family's entry points (B.3). `get_*` take a reference (`putUserPages` gives it back), `pin_*` a pin
  * (`unpinUserPages`). Bad flags: `get_*` and `*_fast` return -EINVAL, the other `pin_*` 0 (B.2); the warn port is told.
  */
-import { checkAddress, checkInteger, checkPages, EINVAL, FOLL_GET, FOLL_PIN, FOLL_TOUCH, FOLL_UNLOCKABLE, InvariantError } from '@mmkit/base';
+import {
+  checkAddress,
+  checkInteger,
+  checkPages,
+  EINVAL,
+  FOLL_GET,
+  FOLL_PIN,
+  FOLL_TOUCH,
+  FOLL_UNLOCKABLE,
+  InvariantError,
+} from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { getUserPagesLocked } from './engine.co.ts';
@@ -16,7 +26,13 @@ const MIN_INT = -0x8000_0000;
  * References to the pages of `nr` pages from `start` on (Linux: get_user_pages). mmap_lock is held and kept. `pages` null:
  * only fault in. How many, or a negative errno when the first failed.
  */
-export function* getUserPages(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array | null): Task<number> {
+export function* getUserPages(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: Uint32Array | null,
+): Task<number> {
   if (!valid(mm, start, nr, flags, FOLL_TOUCH, pages)) return -EINVAL;
   return yield* getUserPagesLocked(mm, start, nr, pages, 0, { value: 1 }, flags | FOLL_TOUCH);
 }

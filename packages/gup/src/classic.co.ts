@@ -40,7 +40,8 @@ export function* __get_user_pages(
   if (pages !== null) checkPages('pages', pages, Math.max(nr_pages, 0));
   if (vmas !== null && !Array.isArray(vmas)) throw new RangeError('vmas: expected an array or null');
   if ((gup_flags & ~CLASSIC_FLAGS) !== 0) throw new InvariantError('FLAGS', `unknown gup_flags ${gup_flags}`);
-  if ((pages !== null) !== ((gup_flags & FOLL_GET) !== 0)) throw new InvariantError('FLAGS', 'pages goes with FOLL_GET');
+  if ((pages !== null) !== ((gup_flags & FOLL_GET) !== 0))
+    throw new InvariantError('FLAGS', 'pages goes with FOLL_GET');
   if (nr_pages === 0) return 0;
   const flags = modernFlags(gup_flags) | (nonblocking === null ? 0 : FOLL_UNLOCKABLE);
   const request = new Request(flags, pages, nonblocking, vmas, tsk, ERESTARTSYS);

@@ -10,7 +10,12 @@ import { folioMaybeDmaPinned, gupPutFolio, PG_DIRTY, setFlag, testFlag } from '@
  * Marks each of the first `nr` pages dirty if `makeDirty`, then drops one pin of it. InvariantError when a page is not
  * pinned: that one is as it was, the pages before it are unpinned. The zero page is never dirty.
  */
-export function* unpinUserPagesDirtyLock(memory: Memory, pages: Uint32Array, nr: number, makeDirty: boolean): Task<void> {
+export function* unpinUserPagesDirtyLock(
+  memory: Memory,
+  pages: Uint32Array,
+  nr: number,
+  makeDirty: boolean,
+): Task<void> {
   checkInteger('nr', nr, 0, 0x7fffffff);
   checkPages('pages', pages, nr);
   const { phys } = memory;

@@ -144,7 +144,8 @@ function* faultinPage(mm: Mm, vma: Vma, address: number, unshare: boolean, reque
 /** vm_fault_to_errno. */
 function faultErrno(result: number, flags: number): number {
   if ((result & VM_FAULT_OOM) !== 0) return -ENOMEM;
-  if ((result & (VM_FAULT_HWPOISON | VM_FAULT_HWPOISON_LARGE)) !== 0 && (flags & FOLL_HWPOISON) !== 0) return -EHWPOISON;
+  if ((result & (VM_FAULT_HWPOISON | VM_FAULT_HWPOISON_LARGE)) !== 0 && (flags & FOLL_HWPOISON) !== 0)
+    return -EHWPOISON;
   return -EFAULT;
 }
 

@@ -4,7 +4,15 @@ import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { upRead } from '@mmkit/rwsem';
 import { downRead } from '@mmkit/rwsem/sched';
-import { findVmaIntersection, VM_IO, VM_LOCKONFAULT, VM_PFNMAP, VM_SHARED, VM_WRITE, vmaIsAccessible } from '@mmkit/vma';
+import {
+  findVmaIntersection,
+  VM_IO,
+  VM_LOCKONFAULT,
+  VM_PFNMAP,
+  VM_SHARED,
+  VM_WRITE,
+  vmaIsAccessible,
+} from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { getUserPagesRange } from './engine.co.ts';
 import { Request } from './request.ts';

@@ -28,7 +28,10 @@ export function mutexTrylock(sched: Sched, mutex: Mutex): boolean {
 /** Gives the mutex back. InvariantError 'LOCK_NOT_HELD' when the current task does not hold it. */
 export function mutexUnlock(sched: Sched, mutex: Mutex): void {
   if (mutex.owner !== sched.current) {
-    throw new InvariantError('LOCK_NOT_HELD', `${sched.current.name} unlocks ${mutex.queue.name}, which it does not hold`);
+    throw new InvariantError(
+      'LOCK_NOT_HELD',
+      `${sched.current.name} unlocks ${mutex.queue.name}, which it does not hold`,
+    );
   }
   mutex.owner = null;
   wakeOne(mutex.queue);

@@ -1,6 +1,16 @@
 /** Spinlocks: bit locks whose holder may not sleep (Linux: bit_spin_lock, might_sleep). */
 import { describe, expect, it } from 'vitest';
-import { createSched, describeWaiters, Mutex, runAll, runTask, spawn, stepTask, tryLockBit, WaitQueue } from '@mmkit/task';
+import {
+  createSched,
+  describeWaiters,
+  Mutex,
+  runAll,
+  runTask,
+  spawn,
+  stepTask,
+  tryLockBit,
+  WaitQueue,
+} from '@mmkit/task';
 import type { Task } from '@mmkit/task';
 import * as coloured from '@mmkit/task/sched';
 import { builds, thrown } from './builds.ts';

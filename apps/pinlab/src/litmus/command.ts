@@ -43,7 +43,8 @@ export function litmusCommand(
 
 function find(name: string, all: readonly LitmusTest[]): LitmusTest {
   const test = all.find((t) => t.name === name);
-  if (test === undefined) throw new BadInput(`no litmus test '${name}'; there are: ${all.map((t) => t.name).join(', ')}`);
+  if (test === undefined)
+    throw new BadInput(`no litmus test '${name}'; there are: ${all.map((t) => t.name).join(', ')}`);
   return test;
 }
 

@@ -4,7 +4,17 @@ import { FOLL_NOFAULT, FOLL_WRITE, type Task } from '@mmkit/base';
 import type { Scenario } from '@mmkit/explore';
 import { pinUserPagesFast } from '@mmkit/gup/sched';
 import { createMachine, createProcess, type Machine, type Process, store } from '@mmkit/kernel/sched';
-import { dupMm, MADV_DONTNEED, madvise, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, mmap, PROT_READ, PROT_WRITE } from '@mmkit/mm/sched';
+import {
+  dupMm,
+  MADV_DONTNEED,
+  madvise,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  mmap,
+  PROT_READ,
+  PROT_WRITE,
+} from '@mmkit/mm/sched';
 import { createDecoded, createEntry, type Decoded, E_WRITE, leafIndex, leafTable, readEntry } from '@mmkit/pgtable';
 import { allocPages, GFP_KERNEL } from '@mmkit/phys';
 import { runTask, type SimTask, spawn } from '@mmkit/task/sched';

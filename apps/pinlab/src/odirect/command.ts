@@ -12,7 +12,9 @@ const LONG_WORK = 32 << 20;
 export function odirectCommand(file: string, options: OdirectOptions, print: (text: string) => void): number {
   const plan = planOdirect(file, options);
   const showBar = process.stderr.isTTY === true && plan.length >= LONG_WORK;
-  const bar = showBar ? new cliProgress.SingleBar({ format: '{what} {bar} {percentage}%', clearOnComplete: true }) : null;
+  const bar = showBar
+    ? new cliProgress.SingleBar({ format: '{what} {bar} {percentage}%', clearOnComplete: true })
+    : null;
   bar?.start(2 * plan.bufferSize, 0, { what: 'reading' });
   let result: OdirectResult;
   try {
@@ -27,7 +29,8 @@ export function odirectCommand(file: string, options: OdirectOptions, print: (te
 function describe(file: string, out: string | null, { report, expected, copied }: OdirectResult): string {
   const pages = report.fast + report.slow;
   const share = pages === 0 ? 0 : Math.round((100 * report.fast) / pages);
-  const speed = report.transferSeconds > 0 ? `${Math.round((2 * report.bytes) / report.transferSeconds / 1e6)} MB/s` : '–';
+  const speed =
+    report.transferSeconds > 0 ? `${Math.round((2 * report.bytes) / report.transferSeconds / 1e6)} MB/s` : '–';
   return [
     `${file}: ${report.bytes} bytes`,
     `  in memory   sha256 ${report.sha256}`,

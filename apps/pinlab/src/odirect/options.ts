@@ -45,21 +45,36 @@ export function planOdirect(file: string, options: OdirectOptions): OdirectPlan 
   if (offset % SECTOR !== 0) throw new BadInput(`--offset: ${offset} is not a multiple of ${SECTOR}`);
   if (offset > size) throw new BadInput(`--offset: ${offset} is beyond the end of ${file} (${size} bytes)`);
   const rest = size - offset;
-  const length = options.length === undefined ? rest : Math.min(rest, integer('--length', options.length, 0, Number.MAX_SAFE_INTEGER));
+  const length =
+    options.length === undefined
+      ? rest
+      : Math.min(rest, integer('--length', options.length, 0, Number.MAX_SAFE_INTEGER));
   const bufferSize = Math.ceil(length / blockSize) * blockSize;
   const need = bufferSize + Math.ceil(bufferSize / 256 / PAGE) * PAGE + SPARE;
   const ramBytes = options.ram === undefined ? need : integer('--ram', options.ram, 1, 1 << 20) * MIB;
   if (ramBytes < need) {
-    throw new BadInput(`--ram: ${ramBytes / MIB} MiB is too small for a buffer of ${bufferSize} bytes; it takes ${Math.ceil(need / MIB)} MiB`);
+    throw new BadInput(
+      `--ram: ${ramBytes / MIB} MiB is too small for a buffer of ${bufferSize} bytes; it takes ${Math.ceil(need / MIB)} MiB`,
+    );
   }
   if (Math.ceil(ramBytes / PAGE) >= 2 ** 29) throw new BadInput('the buffer is larger than a simulated machine can be');
   if (options.out !== undefined) checkOut(options.out, file);
-  return { file, out: options.out ?? null, blockSize, queueDepth, offset, length, bufferSize, ramBytes: Math.ceil(ramBytes / PAGE) * PAGE };
+  return {
+    file,
+    out: options.out ?? null,
+    blockSize,
+    queueDepth,
+    offset,
+    length,
+    bufferSize,
+    ramBytes: Math.ceil(ramBytes / PAGE) * PAGE,
+  };
 }
 
 function integer(name: string, text: string, min: number, max: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(value >= min && value <= max)) throw new BadInput(`${name}: expected an integer from ${min} to ${max}, got '${text}'`);
+  if (!(value >= min && value <= max))
+    throw new BadInput(`${name}: expected an integer from ${min} to ${max}, got '${text}'`);
   return value;
 }
 
@@ -87,5 +102,6 @@ function checkOut(out: string, file: string): void {
   const stat = statSync(out);
   if (!stat.isFile()) throw new BadInput(`--out: ${out} is not a regular file`);
   const source = statSync(file);
-  if (stat.ino === source.ino && stat.dev === source.dev) throw new BadInput('--out: the copy would overwrite FILE itself');
+  if (stat.ino === source.ino && stat.dev === source.dev)
+    throw new BadInput('--out: the copy would overwrite FILE itself');
 }

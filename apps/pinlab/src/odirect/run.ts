@@ -56,7 +56,8 @@ const PROGRESS = 1 << 20;
 
 /** Runs the plan; `progress` is told the bytes moved so far, of twice the buffer. Failed when the simulated kernel or the host refuses. */
 export function runOdirect(plan: OdirectPlan, progress: (done: number, what: string) => void): OdirectResult {
-  const folder = plan.out === null ? mkdtempSync(join(tmpdir(), 'pinlab-')) : mkdtempSync(join(dirname(plan.out), '.pinlab-'));
+  const folder =
+    plan.out === null ? mkdtempSync(join(tmpdir(), 'pinlab-')) : mkdtempSync(join(dirname(plan.out), '.pinlab-'));
   try {
     const copy = join(folder, 'copy');
     const result = copyThrough(plan, copy, progress);
@@ -75,7 +76,8 @@ function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number, w
     const machine = createMachine({ ramBytes: plan.ramBytes });
     const before = countFrames(machine.memory.phys);
     const process = createProcess(machine)!;
-    const buffer = plan.length === 0 ? 0 : mmap(process.mm, 0, plan.bufferSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    const buffer =
+      plan.length === 0 ? 0 : mmap(process.mm, 0, plan.bufferSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     if (buffer < 0) throw new Failed(`mmap: ${errnoName(buffer)}`);
     const start = performance.now();
     const pagesPinned = transfer(plan, machine, process, buffer, source, target, progress);
@@ -88,7 +90,18 @@ function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number, w
     exitProcess(machine, process);
     const leakedFrames = countFrames(machine.memory.phys).used - before.used;
     const ok = sha256 === expected && copied === expected && leakedPins === 0 && leakedFrames === 0;
-    const report = { ok, bytes: plan.length, sha256, pagesPinned, fast: gupFast, slow: gupSlow, faults: pgfault, transferSeconds, leakedPins, leakedFrames };
+    const report = {
+      ok,
+      bytes: plan.length,
+      sha256,
+      pagesPinned,
+      fast: gupFast,
+      slow: gupSlow,
+      faults: pgfault,
+      transferSeconds,
+      leakedPins,
+      leakedFrames,
+    };
     return { report, expected, copied };
   } finally {
     closeFile(source);
@@ -117,7 +130,12 @@ function transfer(
   const write = (at: number): DirectIo => submitDirectWrite(machine, process, output, at, buffer + at, blockSize);
   const pinned =
     moveBlocks(plan, read, wanted, (done) => progress(done, 'reading')) +
-    moveBlocks(plan, write, () => blockSize, (done) => progress(bufferSize + done, 'writing'));
+    moveBlocks(
+      plan,
+      write,
+      () => blockSize,
+      (done) => progress(bufferSize + done, 'writing'),
+    );
   truncateFile(target, plan.length);
   return pinned;
 }
@@ -134,7 +152,8 @@ function moveBlocks(
   let done = 0;
   const finishOldest = (): void => {
     const { result, pagesPinned } = finishDirectIo(flight.shift()!);
-    if (result < atLeast(done)) throw new Failed(`O_DIRECT at ${done}: ${result < 0 ? errnoName(result) : `only ${result} bytes`}`);
+    if (result < atLeast(done))
+      throw new Failed(`O_DIRECT at ${done}: ${result < 0 ? errnoName(result) : `only ${result} bytes`}`);
     pinned += pagesPinned;
     done += plan.blockSize;
     if (done % PROGRESS < plan.blockSize || done === plan.bufferSize) progress(done);
@@ -153,7 +172,8 @@ function hashMemory(machine: Machine, process: Process, address: number, length:
   const bytes = new Uint8Array(Math.min(SLICE, length));
   for (let at = 0; at < length; at += bytes.length) {
     const size = Math.min(bytes.length, length - at);
-    if (peekBytes(machine, process, address + at, bytes, 0, size) !== size) throw new Failed('the buffer is not mapped');
+    if (peekBytes(machine, process, address + at, bytes, 0, size) !== size)
+      throw new Failed('the buffer is not mapped');
     hash.update(bytes.subarray(0, size));
   }
   return hash.digest('hex');

@@ -1,6 +1,6 @@
 /**
  * pinUserPagesFast and unpinUserPages of 512 pages, plain build, against loops written by hand over the same arrays.
- * Run it by itself: node --conditions=@mmkit/source packages/gup/bench/fast.bench.ts
+ * Run it by itself: node --conditions=@mmkit/source packages/gup/bench/fast.ts
  *
  * Both hand-written pins do what B.11 asks for each page: test the entry, add 1024 unless the count is zero or too
  * large, read the entry and the one above it again, mark the page referenced. `general` gets the numbers of the format
