@@ -33,8 +33,6 @@ import {
 } from '@mmkit/pgtable';
 import type { EntryTest } from '@mmkit/pgtable';
 import {
-  frameWordIndex,
-  frameWords,
   GUP_PIN_COUNTING_BIAS,
   gupPutFolio,
   HOT_FLAGS,
@@ -104,9 +102,9 @@ function* gupFast(mm: Mm, start: number, nr: number, flags: number, pages: Uint3
 /** Descends to each leaf table of the range in turn; stops at the first entry it cannot handle. */
 function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
   const { format, tables, phys } = mm.memory;
+  const { tableTest, pfnLowShift, pfnHighMask, pfnHighShift } = format;
   const entry = createEntry();
-  const decoded = createDecoded();
-  const access = (flags & FOLL_WRITE) !== 0 ? ACCESS_USER | ACCESS_WRITE : ACCESS_USER;
+  const write = (flags & FOLL_WRITE) !== 0;
   let done = 0;
   while (done < nr) {
     const address = start + done * phys.pageSize;
@@ -119,16 +117,22 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
       aboveIndex = levelIndex(format, level, address);
       yield P_GUP_READ;
       readEntry(tables, table, aboveIndex, entry);
-      format.decode(entry.lo, entry.hi, level, decoded);
-      if (decoded.kind !== ENTRY_TABLE || decoded.pfn >= phys.frames) return done;
-      inherited &= decoded.flags;
-      table = decoded.pfn;
+      const { lo, hi } = entry;
+      table = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
+      if ((lo & tableTest.maskLo) !== tableTest.wantLo || (hi & tableTest.maskHi) !== tableTest.wantHi) {
+        const decoded = createDecoded();
+        format.decode(lo, hi, level, decoded);
+        if (decoded.kind !== ENTRY_TABLE) return done;
+        inherited &= decoded.flags;
+        table = decoded.pfn;
+      }
+      if (table >= phys.frames) return done;
     }
     const index = leafIndex(format, address);
     const count = Math.min(tables.entries - index, nr - done);
-    const test = format.leafTest(access, inherited);
-    const writeTest = format.leafTest(ACCESS_USER | ACCESS_WRITE, inherited);
-    const run = new Run(table, index, count, above, aboveIndex, entry.lo, entry.hi, test, writeTest);
+    const test = format.leafTest(write ? ACCESS_USER | ACCESS_WRITE : ACCESS_USER, inherited);
+    const writeTest = write ? test : format.leafTest(ACCESS_USER | ACCESS_WRITE, inherited);
+    const run = new Run(phys, format, table, index, count, above, aboveIndex, entry.lo, entry.hi, test, writeTest);
     const taken = yield* walkLeafTable(mm, run, flags, pages, done);
     done += taken;
     if (taken < count) break;
@@ -149,17 +153,14 @@ function* walkLeafTable(mm: Mm, run: Run, flags: number, pages: Uint32Array, at:
  */
 function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: number): Task<boolean> {
   const { phys, format, policy } = mm.memory;
-  const { count, aboveLo, aboveHi } = run;
-  const words = frameWords(phys, run.table);
-  // An entry begins at an even index: where its low word is at n, its high word is at n ^ 1.
-  const first = frameWordIndex(phys, run.table) + run.index * 2 + format.lowAt;
-  const aboveWords = frameWords(phys, run.above);
-  const above = frameWordIndex(phys, run.above) + run.aboveIndex * 2 + format.lowAt;
+  const { words, first, count, aboveWords, above, aboveLo, aboveHi } = run;
   const { maskLo, wantLo, maskHi, wantHi } = sureTest(policy, run, flags);
   const { pfnLowShift, pfnHighMask, pfnHighShift } = format;
   const { hot, zeroPfn } = phys;
   const unit = (flags & FOLL_PIN) !== 0 ? GUP_PIN_COUNTING_BIAS : 1;
   const most = MAX_COUNT - unit;
+  // Slots from `at` on: one addition less a page (3 %).
+  const out = at === 0 ? pages : pages.subarray(at);
   let unsure = false;
   let lost = -1;
   let i = 0;
@@ -187,7 +188,7 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
       break;
     }
     hot[frame + HOT_FLAGS] = hot[frame + HOT_FLAGS]! | PG_REFERENCED;
-    pages[at + i] = pfn;
+    out[i] = pfn;
   }
   if ((flags & FOLL_PIN) !== 0) phys.nrFollPinAcquired += lost < 0 ? i : i + 1;
   if (lost >= 0) gupPutFolio(phys, lost, 1, flags);
@@ -206,23 +207,19 @@ function sureTest(policy: Policy, run: Run, flags: number): EntryTest {
  * read here once more, not handed over, as that would slow the hot loop down, and no point lies between.
  */
 function* takeEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: number): Task<void> {
-  const { phys, format, policy, tables } = mm.memory;
-  const { test, writeTest } = run;
-  const entry = createEntry();
-  const now = createEntry();
+  const { phys, format, policy } = mm.memory;
+  const { words, first, aboveWords, above, aboveLo, aboveHi, test, writeTest } = run;
   for (;;) {
-    const index = run.index + run.taken;
-    readEntry(tables, run.table, index, entry);
-    const { lo, hi } = entry;
+    const low = first + run.taken * 2;
+    const lo = words[low]!;
+    const hi = words[low ^ 1]!;
     if ((lo & test.maskLo) !== test.wantLo || (hi & test.maskHi) !== test.wantHi) return;
     const pfn = (lo >>> format.pfnLowShift) | ((hi & format.pfnHighMask) << format.pfnHighShift);
     yield P_GUP_GRAB;
     if (pfn >= phys.frames || !tryGrabFolioFast(phys, pfn, 1, flags)) return;
     yield P_GUP_RECHECK;
-    readEntry(tables, run.table, index, now);
-    let good = now.lo === lo && now.hi === hi;
-    readEntry(tables, run.above, run.aboveIndex, now);
-    good &&= now.lo === run.aboveLo && now.hi === run.aboveHi;
+    let good = words[low] === lo && words[low ^ 1] === hi;
+    good &&= aboveWords[above] === aboveLo && aboveWords[above ^ 1] === aboveHi;
     good ||= !policy.fastRecheck;
     if (good && ((lo & writeTest.maskLo) !== writeTest.wantLo || (hi & writeTest.maskHi) !== writeTest.wantHi)) {
       yield P_GUP_UNSHARE;

@@ -21,12 +21,12 @@ function releasePages(memory: Memory, pages: Uint32Array, nr: number, flags: num
   checkPages('pages', pages, nr);
   const { phys } = memory;
   const pin = (flags & FOLL_PIN) !== 0;
-  let i = 0;
-  while (i < nr) {
+  for (let i = 0; i < nr; i++) {
     const from = i;
     i = releaseSure(phys, pages, i, nr, pin ? GUP_PIN_COUNTING_BIAS : 1);
     if (pin) phys.nrFollPinReleased += i - from;
-    if (i < nr) gupPutFolio(phys, pages[i++]!, 1, flags);
+    if (i === nr) return;
+    gupPutFolio(phys, pages[i]!, 1, flags);
   }
 }
 
@@ -38,9 +38,10 @@ function releaseSure(phys: Phys, pages: Uint32Array, i: number, nr: number, unit
   const { hot, zeroPfn, frames } = phys;
   for (; i < nr; i++) {
     const pfn = pages[i]!;
-    const left = hot[(pfn << 2) + HOT_REFCOUNT]! - unit;
+    const at = pfn << 2;
+    const left = hot[at + HOT_REFCOUNT]! - unit;
     if (left <= 0 || pfn >= frames || pfn === zeroPfn) break;
-    hot[(pfn << 2) + HOT_REFCOUNT] = left;
+    hot[at + HOT_REFCOUNT] = left;
   }
   return i;
 }

@@ -1,17 +1,17 @@
 /** A run of entries in one leaf table on gup-fast's way, the entry above it, and how far the walk has come. */
-import type { EntryTest } from '@mmkit/pgtable';
+import type { EntryTest, Format } from '@mmkit/pgtable';
+import { frameWordIndex, frameWords, Phys } from '@mmkit/phys';
 
 export class Run {
-  /** PFN of the leaf table. */
-  readonly table: number;
-  /** First entry. */
-  readonly index: number;
+  /** The words of the leaf table's chunk. */
+  readonly words: Int32Array;
+  /** Where the low word of the first entry is in them. An entry begins at an even index: its high word is at n ^ 1. */
+  readonly first: number;
   /** How many entries. */
   readonly count: number;
-  /** PFN of the table above. */
+  /** The same for the entry above, which leads to the leaf table. */
+  readonly aboveWords: Int32Array;
   readonly above: number;
-  /** Its entry that leads to the leaf table. */
-  readonly aboveIndex: number;
   /** That entry's words, read once on the way down. */
   readonly aboveLo: number;
   readonly aboveHi: number;
@@ -23,6 +23,8 @@ export class Run {
   taken: number;
 
   constructor(
+    phys: Phys,
+    format: Format,
     table: number,
     index: number,
     count: number,
@@ -33,11 +35,11 @@ export class Run {
     test: EntryTest,
     writeTest: EntryTest,
   ) {
-    this.table = table;
-    this.index = index;
+    this.words = frameWords(phys, table);
+    this.first = frameWordIndex(phys, table) + index * 2 + format.lowAt;
     this.count = count;
-    this.above = above;
-    this.aboveIndex = aboveIndex;
+    this.aboveWords = frameWords(phys, above);
+    this.above = frameWordIndex(phys, above) + aboveIndex * 2 + format.lowAt;
     this.aboveLo = aboveLo;
     this.aboveHi = aboveHi;
     this.test = test;

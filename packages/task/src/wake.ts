@@ -15,7 +15,7 @@ export function wakeOne(queue: WaitQueue): boolean {
 
 /** Wakes every sleeper. */
 export function wakeAll(queue: WaitQueue): void {
-  while (wakeOne(queue));
+  while (queue.waiters.length > 0) wakeOne(queue);
 }
 
 /** Takes `task` out of its queue and makes it runnable; nothing when it does not sleep. */
