@@ -36,7 +36,6 @@ export {
 export type { Task } from './task.ts';
 export {
   BLOCKED,
-  P_START,
   P_LOCK,
   P_IPI,
   P_SEQ,
@@ -57,7 +56,6 @@ export {
   P_FAULT_LOCK,
   P_ACCESS,
   P_ACCESS_DATA,
-  P_DMA,
   pointName,
 } from './points.ts';
 export {

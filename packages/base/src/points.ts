@@ -5,54 +5,49 @@
 
 /** The task waits: it may not run again until somebody wakes it. Yielded by the waiting primitives only. */
 export const BLOCKED = 0;
-/** Before the first step of a task. */
-export const P_START = 1;
 /** Before an attempt to take a spinlock, mutex, folio lock or rwsem. */
-export const P_LOCK = 2;
+export const P_LOCK = 1;
 /** Before an interrupt is sent to the next CPU. */
-export const P_IPI = 3;
+export const P_IPI = 2;
 /** Sequence count: before the reader's first read or its check. */
-export const P_SEQ = 4;
+export const P_SEQ = 3;
 /** Before interrupts are turned off on this CPU. */
-export const P_IRQ = 5;
+export const P_IRQ = 4;
 /** Before an RCU read section begins, or a grace period is asked for. */
-export const P_RCU = 6;
+export const P_RCU = 5;
 /** gup-fast: before a table entry is read. */
-export const P_GUP_READ = 7;
+export const P_GUP_READ = 6;
 /** gup-fast: entry read, before the folio is grabbed. */
-export const P_GUP_GRAB = 8;
+export const P_GUP_GRAB = 7;
 /** gup-fast: folio grabbed, before the entry is read again. */
-export const P_GUP_RECHECK = 9;
+export const P_GUP_RECHECK = 8;
 /** gup-fast: entry unchanged, before PageAnonExclusive is looked at. */
-export const P_GUP_UNSHARE = 10;
+export const P_GUP_UNSHARE = 9;
 /** Slow GUP: after a fault, before the page is looked up again. */
-export const P_GUP_AGAIN = 11;
+export const P_GUP_AGAIN = 10;
 /** Before MMF_HAS_PINNED is set. */
-export const P_HAS_PINNED = 12;
+export const P_HAS_PINNED = 11;
 /** fork: before the page is tested for pins. */
-export const P_FORK_TEST = 13;
+export const P_FORK_TEST = 12;
 /** fork: tested as not pinned, before the parent's entry is write-protected. */
-export const P_FORK_WRPROTECT = 14;
+export const P_FORK_WRPROTECT = 13;
 /** Unmap: before a page-table entry is cleared. */
-export const P_ZAP_CLEAR = 15;
+export const P_ZAP_CLEAR = 14;
 /** Unmap: entries cleared, before the TLB flush. */
-export const P_ZAP_FLUSH = 16;
+export const P_ZAP_FLUSH = 15;
 /** Unmap: flushed, before the pages are freed. */
-export const P_ZAP_FREE = 17;
+export const P_ZAP_FREE = 16;
 /** Page fault: before the entry is read without its lock. */
-export const P_FAULT_READ = 18;
+export const P_FAULT_READ = 17;
 /** Page fault: page allocated or copied, before the entry is locked and compared. */
-export const P_FAULT_LOCK = 19;
+export const P_FAULT_LOCK = 18;
 /** A CPU: before a load or store is translated. */
-export const P_ACCESS = 20;
+export const P_ACCESS = 19;
 /** A CPU: translated, before the bytes move. */
-export const P_ACCESS_DATA = 21;
-/** A device: before it reads or writes memory. */
-export const P_DMA = 22;
+export const P_ACCESS_DATA = 20;
 
 const NAMES: readonly string[] = Object.freeze([
   'blocked',
-  'start',
   'lock',
   'ipi',
   'sequence count',
@@ -73,7 +68,6 @@ const NAMES: readonly string[] = Object.freeze([
   'fault: lock entry',
   'cpu: translate',
   'cpu: move bytes',
-  'device: move bytes',
 ]);
 
 /** What a point stands before, in words; a number of your own is printed as `point N`. */

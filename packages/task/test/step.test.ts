@@ -1,6 +1,6 @@
 /** Tasks and steps. */
 import { describe, expect, it } from 'vitest';
-import { BLOCKED, createTraceRing, EVENT_WORDS, P_LOCK, P_START, traceHash } from '@mmkit/base';
+import { BLOCKED, createTraceRing, EVENT_WORDS, P_LOCK, P_SEQ, traceHash } from '@mmkit/base';
 import {
   createSched,
   describeWaiters,
@@ -80,7 +80,7 @@ describe('stepTask', () => {
       'a',
       (function* (): Task<void> {
         seen.push(sched.current);
-        yield P_START;
+        yield P_SEQ;
         seen.push(sched.current);
       })(),
     );

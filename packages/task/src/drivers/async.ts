@@ -20,7 +20,6 @@ export async function runTaskAsync<T>(sched: Sched, body: Task<T>): Promise<T> {
       if (sched.outside === 0) throw new InvariantError('DEADLOCK', describeWaiters(sched));
       await new Promise<void>((resolve) => {
         sched.onInbox = resolve;
-        if (sched.inbox.length > 0) resolve();
       });
       sched.onInbox = null;
     }
