@@ -49,8 +49,10 @@ export interface FormatLevels {
 export interface Format extends FormatLevels {
   /** For messages. */
   readonly name: string;
-  /** First address above user memory, at most 2^53. */
+  /** First address above what the user's tables translate, at most 2^53. */
   readonly userEnd: number;
+  /** End of what a process may map: `userEnd`, or where Linux keeps room below it. Linux: TASK_SIZE_MAX. */
+  readonly taskSize: number;
   /** Words an entry takes. */
   readonly entryWords: 2;
   /** Where an entry's low word is, 0 or 1 words from its start. */
@@ -75,6 +77,10 @@ export interface Format extends FormatLevels {
   readonly dirtyClearLo: number;
   /** Fault kind of a walk at an address of `userEnd` or more. */
   readonly addressFault: number;
+  /** User mode needs E_USER besides E_EXEC to fetch instructions; false where pages may be for execution only. */
+  readonly fetchNeedsUser: boolean;
+  /** The hardware carries TLB invalidations to every CPU by itself, so that no CPU is interrupted and none waited for. */
+  readonly flushBroadcasts: boolean;
 
   /** What the entry means to Linux. Cold. Loses nothing: `encode` gives the same words back. */
   decode(lo: number, hi: number, level: number, out: Decoded): void;

@@ -39,6 +39,18 @@ export {
 } from './access.ts';
 export { PFN_LIMIT, formatLevels } from './format.ts';
 export type { EntryTest, Format, FormatLevels } from './format.ts';
+export { arm64 } from './formats/arm64.ts';
+export {
+  ESR_EC_SHIFT,
+  ESR_EC_IABT_LOW,
+  ESR_EC_DABT_LOW,
+  ESR_IL,
+  ESR_WNR,
+  ESR_FSC_FAULT,
+  ESR_FSC_PERM,
+  ESR_FSC_SEA_TTW,
+  abortSyndrome,
+} from './formats/arm64-fault.ts';
 export { x86_64 } from './formats/x86_64.ts';
 export {
   X86_PF_PROT,

@@ -1,17 +1,19 @@
 /**
  * The hardware page walker: what an MMU does with an address, from the root to a frame or a fault. Intel SDM volume 3,
- * "4-level paging", "Access rights", "Accessed and dirty flags"; the format's `hardware` reads the single entries.
+ * "4-level paging", "Access rights", "Accessed and dirty flags"; Arm ARM, "The AArch64 Virtual Memory System
+ * Architecture". The format's `hardware` reads the single entries.
  *
  * Order: at each level not present comes first, then reserved bits; rights count only when every entry was there, and
  * are what all of them give together. Accessed bits at all levels, and Dirty on a write, are set when the translation
  * succeeds, and nothing is written when it does not (x86 leaves that open).
  *
- * Differs: user half only; supervisor accesses see CR0.WP = 1, no SMEP and no SMAP; an update of two bits in one entry
- * is one write. Reads need no lock. Page tables of a shared machine are updated by one thread at a time.
+ * Differs: user half only; supervisor accesses see CR0.WP = 1, no SMEP and no SMAP (arm64: no PAN, and UXN where it has
+ * PXN); an update of two bits in one entry is one write. Reads need no lock. Page tables of a shared machine are updated by one thread at a time.
  */
 import { checkAddress } from '@mmkit/base';
 import { frameWordIndex, frameWords } from '@mmkit/phys';
 import {
+  ACCESS_EXEC,
   ACCESS_WRITE,
   accessRights,
   FAULT_BUS,
@@ -19,7 +21,7 @@ import {
   FAULT_PROTECTION,
   FAULT_RESERVED,
 } from './access.ts';
-import { E_DIRTY, E_GLOBAL, E_RIGHTS, E_YOUNG, ENTRY_LEAF, ENTRY_NONE, ENTRY_RESERVED } from './flags.ts';
+import { E_DIRTY, E_GLOBAL, E_RIGHTS, E_USER, E_YOUNG, ENTRY_LEAF, ENTRY_NONE, ENTRY_RESERVED } from './flags.ts';
 import { levelIndex, type Tables } from './tables.ts';
 
 /** The result of a walk. A scratch object. */
@@ -86,7 +88,8 @@ export function hwWalk(tables: Tables, root: number, address: number, access: nu
     if ((lo & accessedTableLo) !== accessedTableLo) unmarked |= 1 << level;
     level--;
   }
-  const need = accessRights(access);
+  let need = accessRights(access);
+  if ((access & ACCESS_EXEC) !== 0 && !format.fetchNeedsUser) need &= ~E_USER;
   if ((rights & need) !== need) return FAULT_PROTECTION;
   const flags = decoded.flags;
   const write = (access & ACCESS_WRITE) !== 0;

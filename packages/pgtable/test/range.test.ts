@@ -3,6 +3,7 @@ import { allocPages, frameWordIndex, frameWords } from '@mmkit/phys';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  arm64,
   ACCESS_EXEC,
   ACCESS_READ,
   ACCESS_USER,
@@ -103,7 +104,7 @@ function expected(flags: number | undefined, access: number): number {
 }
 
 describe('mapping a range, against a naive map of pages', () => {
-  it.each([x86_64, madeUp])('$name: map, unmap, protect; the hardware walker agrees', (format) => {
+  it.each([x86_64, arm64, madeUp])('$name: map, unmap, protect; the hardware walker agrees', (format) => {
     const size = format.spans[0]!;
     fc.assert(
       fc.property(steps(format), (list) => {

@@ -2,6 +2,7 @@ import { ENOMEM, wordsToBigint } from '@mmkit/base';
 import { allocPages, createPhys, frameWordIndex, frameWords, getPage, PG_TABLE, putPage, testFlag } from '@mmkit/phys';
 import { describe, expect, it } from 'vitest';
 import {
+  arm64,
   allocRoot,
   clearEntry,
   createDecoded,
@@ -130,7 +131,7 @@ describe('tables of an address', () => {
     expect(table).toBe(leafTable(tables, root, ADDRESS));
   });
 
-  it.each([x86_64, madeUp])('$name: made once, found again, shared by neighbours', (format) => {
+  it.each([x86_64, arm64, madeUp])('$name: made once, found again, shared by neighbours', (format) => {
     const { tables, root, phys } = createMachine(format);
     const span = format.spans[1]!;
     expect(leafTable(tables, root, 5 * span)).toBe(-1);

@@ -259,6 +259,8 @@ export const x86_64: Format = Object.freeze({
   ...formatLevels(12, 4, 9),
   name: 'x86-64 4-level',
   userEnd: 0x8000_0000_0000,
+  // The last page stays empty: SYSRET to an address of 2^47 would fault in the kernel.
+  taskSize: 0x7fff_ffff_f000,
   entryWords: 2,
   lowAt: 0,
   highAt: 1,
@@ -271,6 +273,8 @@ export const x86_64: Format = Object.freeze({
   dirtySetLo: DIRTY,
   dirtyClearLo: 0,
   addressFault: FAULT_NON_CANONICAL,
+  fetchNeedsUser: true,
+  flushBroadcasts: false,
   decode,
   encode,
   hardware,
