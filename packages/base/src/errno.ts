@@ -8,10 +8,16 @@ export const EPERM = 1;
 export const EINTR = 4;
 /** Input/output error. */
 export const EIO = 5;
+/** No such device or address. */
+export const ENXIO = 6;
+/** The file is not open for this. */
+export const EBADF = 9;
 /** Try again; from an unlocked GUP variant: killed while waiting for mmap_lock (B.9). */
 export const EAGAIN = 11;
 /** Out of memory, out of map count, or no address range. */
 export const ENOMEM = 12;
+/** Permission denied. */
+export const EACCES = 13;
 /** Bad address. */
 export const EFAULT = 14;
 /** Resource busy. */
@@ -20,6 +26,8 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 /** Invalid argument. */
 export const EINVAL = 22;
+/** No space left on device. */
+export const ENOSPC = 28;
 /** Too many links; inside GUP only: the page must be unshared first (B.4). */
 export const EMLINK = 31;
 /** Value too large: start + length wraps (B.11). */
@@ -36,12 +44,16 @@ const NAMES: readonly (readonly [number, string])[] = Object.freeze([
   [EPERM, 'EPERM'],
   [EINTR, 'EINTR'],
   [EIO, 'EIO'],
+  [ENXIO, 'ENXIO'],
+  [EBADF, 'EBADF'],
   [EAGAIN, 'EAGAIN'],
   [ENOMEM, 'ENOMEM'],
+  [EACCES, 'EACCES'],
   [EFAULT, 'EFAULT'],
   [EBUSY, 'EBUSY'],
   [EEXIST, 'EEXIST'],
   [EINVAL, 'EINVAL'],
+  [ENOSPC, 'ENOSPC'],
   [EMLINK, 'EMLINK'],
   [EOVERFLOW, 'EOVERFLOW'],
   [EOPNOTSUPP, 'EOPNOTSUPP'],

@@ -45,6 +45,20 @@ export const P_FAULT_LOCK = 18;
 export const P_ACCESS = 19;
 /** A CPU: translated, before the bytes move. */
 export const P_ACCESS_DATA = 20;
+/** Before the pages an address space has pinned for long (pinned_vm) are counted. */
+export const P_PINNED_VM = 21;
+/** RDMA: before the key of a memory region is given out or withdrawn. */
+export const P_RDMA_KEY = 22;
+/** Page cache: before a page, or the size of the file, is looked at without its lock. */
+export const P_CACHE_LOOKUP = 23;
+/** Page cache: before the bytes of a page that is not locked are copied. */
+export const P_CACHE_COPY = 24;
+/** Writeback: mappings cleaned, before PG_dirty is tested and cleared. */
+export const P_CACHE_CLEAN = 25;
+/** Truncation, hole punch, invalidation: before the pages of the range are unmapped. */
+export const P_CACHE_UNMAP = 26;
+/** mprotect: before an entry is given other rights. */
+export const P_PROTECT = 27;
 
 const NAMES: readonly string[] = Object.freeze([
   'blocked',
@@ -68,6 +82,13 @@ const NAMES: readonly string[] = Object.freeze([
   'fault: lock entry',
   'cpu: translate',
   'cpu: move bytes',
+  'count pinned_vm',
+  'rdma: region key',
+  'page cache: look up',
+  'page cache: copy bytes',
+  'writeback: clear dirty',
+  'page cache: unmap range',
+  'mprotect: change entry',
 ]);
 
 /** What a point stands before, in words; a number of your own is printed as `point N`. */

@@ -7,7 +7,7 @@ import type { Phys } from './frame.ts';
 import { ORDER_SHIFT } from './page-flags.ts';
 
 /** The flags a caller may set and clear: all but the allocator's. */
-const CALLER_FLAGS = 0x2ffff;
+const CALLER_FLAGS = 0x21fffff;
 
 /** True when `flag` (one PG_* bit, or any of several) is set. */
 export function testFlag(phys: Phys, pfn: number, flag: number): boolean {
@@ -15,14 +15,14 @@ export function testFlag(phys: Phys, pfn: number, flag: number): boolean {
   return (phys.hot[(pfn << 2) + HOT_FLAGS]! & flag) !== 0;
 }
 
-/** Sets `flag`: one or several of PG_LOCKED … PG_PRIVATE_2, PG_TABLE. */
+/** Sets `flag`: one or several of PG_LOCKED … PG_MLOCKED, PG_TABLE. */
 export function setFlag(phys: Phys, pfn: number, flag: number): void {
   checkFrame(phys, pfn);
   checkFlag(flag);
   phys.hot[(pfn << 2) + HOT_FLAGS]! |= flag;
 }
 
-/** Clears `flag`: one or several of PG_LOCKED … PG_PRIVATE_2, PG_TABLE. */
+/** Clears `flag`: one or several of PG_LOCKED … PG_MLOCKED, PG_TABLE. */
 export function clearFlag(phys: Phys, pfn: number, flag: number): void {
   checkFrame(phys, pfn);
   checkFlag(flag);
@@ -37,6 +37,6 @@ export function pageOrder(phys: Phys, pfn: number): number {
 
 function checkFlag(flag: number): void {
   if ((flag & CALLER_FLAGS) !== flag) {
-    throw new RangeError(`flag: expected PG_LOCKED to PG_PRIVATE_2 or PG_TABLE, got ${String(flag)}`);
+    throw new RangeError(`flag: expected PG_LOCKED to PG_MLOCKED or PG_TABLE, got ${String(flag)}`);
   }
 }

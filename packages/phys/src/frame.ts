@@ -7,7 +7,7 @@
  * | word | name | value |
  * |------|------|-------|
  * | 0 | HOT_REFCOUNT | references, Linux's `_refcount`; 0 = free, or the tail of a block; a pin counts 1024 |
- * | 1 | HOT_FLAGS | bits 0..15 Linux's page flags, 16..18 state (page-flags.ts), 28..31 the block's order (heads) |
+ * | 1 | HOT_FLAGS | bits 0..20 Linux's page flags, 24..26 state (page-flags.ts), 28..31 the block's order (heads) |
  * | 2 | HOT_MAPCOUNT | page-table entries that map the frame, 0 = none (Linux's `_mapcount` + 1) |
  * | 3 | HOT_OWNER | handle << 2 \| kind (OWNER_*): Linux's `mapping` |
  *

@@ -44,9 +44,13 @@ export {
   formatVmaFlags,
 } from './flags.ts';
 export { Vma, vmaIsAnonymous, vmaIsAccessible } from './vma.ts';
+export { planMerge, reusableAnonVma, VM_STICKY } from './merge.ts';
+export type { MergePlan, VmaTraits } from './merge.ts';
 export type { VmaTreeOptions, AreaLimits } from './vma-tree.ts';
 export {
   DEFAULT_MAX_MAP_COUNT,
+  STACK_GUARD_GAP,
+  startGap,
   VmaTree,
   createVmaTree,
   findVma,
@@ -59,6 +63,7 @@ export {
   insertVma,
   eraseVma,
   splitVma,
+  resizeVma,
   unmappedArea,
   checkVmaTree,
 } from './vma-tree.ts';

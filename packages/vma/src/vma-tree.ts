@@ -11,6 +11,7 @@ import { eraseRange, insertRange, resizeRange } from './edit.ts';
 import { findGap, findGapFromTop } from './gap.ts';
 import type { RangeTree } from './tree.ts';
 import { createRangeTree, findRange, rangeBefore } from './tree.ts';
+import { VM_GROWSDOWN } from './flags.ts';
 import { Vma } from './vma.ts';
 
 /** vm.max_map_count as Linux starts with it: USHRT_MAX − 5. */
@@ -27,6 +28,8 @@ export class VmaTree {
   readonly taskSize: number;
   /** vm.max_map_count; see `mapCountAllows`. The owner may change it. */
   maxMapCount: number;
+  /** Whose tree it is (vm_mm of its VMAs); null: nobody's. The owner of the address space sets it once. */
+  owner: object | null;
 
   constructor(pageSize: number, taskSize: number, maxMapCount: number) {
     this.ranges = createRangeTree<Vma>();
@@ -34,12 +37,22 @@ export class VmaTree {
     this.pagesPerByte = 1 / pageSize;
     this.taskSize = taskSize;
     this.maxMapCount = maxMapCount;
+    this.owner = null;
   }
 
   /** How many VMAs there are (mm->map_count). */
   get mapCount(): number {
     return this.ranges.size;
   }
+}
+
+/** Pages that stay free below a VMA that grows down, unless somebody asks for exactly them (stack_guard_gap). */
+export const STACK_GUARD_GAP = 256;
+
+/** Where the room that belongs to a VMA begins: below its start for one that grows down (vm_start_gap). */
+export function startGap(vma: Vma): number {
+  if ((vma.flags & VM_GROWSDOWN) === 0 || vma.tree === null) return vma.start;
+  return Math.max(0, vma.start - STACK_GUARD_GAP * vma.tree.pageSize);
 }
 
 /** What a tree is made of; all have defaults. */
@@ -166,6 +179,8 @@ export function splitVma(tree: VmaTree, vma: Vma, address: number): Vma {
   }
   const scale = tree.pagesPerByte;
   const upper = new Vma(address, end, vma.flags, vma.pgoff + (address - start) * scale, vma.file, vma.anonVma);
+  upper.anonChain = vma.anonChain;
+  upper.sealed = vma.sealed;
   resizeRange(tree.ranges, start * scale, start * scale, address * scale);
   insertRange(tree.ranges, address * scale, end * scale, upper);
   vma.end = address;
@@ -174,9 +189,30 @@ export function splitVma(tree: VmaTree, vma: Vma, address: number): Vma {
 }
 
 /**
+ * Gives a VMA other bounds (vma_adjust): `pgoff` moves with `start`. Throws `InvariantError('VMA_ABSENT')` if `vma` is not
+ * in the tree, `RangeError` for bounds as of `insertVma`, `InvariantError('VMA_OVERLAP')` if another VMA is in the way.
+ */
+export function resizeVma(tree: VmaTree, vma: Vma, start: number, end: number): void {
+  checkPresent(tree, vma);
+  checkPageAddress('start', start, tree.pageSize);
+  checkPageAddress('end', end, tree.pageSize);
+  checkInteger('end', end, start + tree.pageSize, tree.taskSize);
+  for (const other of vmasIn(tree, start, end)) {
+    if (other !== vma) throw new InvariantError('VMA_OVERLAP', `${describe(vma)} would overlap ${describe(other)}`);
+  }
+  const scale = tree.pagesPerByte;
+  const pgoff = vma.pgoff + (start - vma.start) * scale;
+  checkInteger('pgoff', pgoff, 0, Number.MAX_SAFE_INTEGER);
+  resizeRange(tree.ranges, vma.start * scale, start * scale, end * scale);
+  vma.start = start;
+  vma.end = end;
+  vma.pgoff = pgoff;
+}
+
+/**
  * The start of `length` free bytes, or -ENOMEM (vm_unmapped_area). As in Linux an alignment above the page is met by
  * looking for a hole larger by align − pageSize, so a hole that would just fit may be passed over; the limits are
- * rounded inwards to pages. Throws `RangeError` for a length that is not one or more pages, and for a bad alignment or
+ * rounded inwards to pages. Room is left below a stack (`startGap`). Throws `RangeError` for a length that is not one or more pages, and for a bad alignment or
  * limit.
  */
 export function unmappedArea(tree: VmaTree, length: number, limits: AreaLimits): number {
@@ -192,12 +228,37 @@ export function unmappedArea(tree: VmaTree, length: number, limits: AreaLimits):
   const pages = (length + align - pageSize) * pagesPerByte;
   const floor = Math.ceil(low * pagesPerByte);
   const ceiling = Math.floor(high * pagesPerByte);
-  if (topDown) {
+  return topDown
+    ? gapFromTop(tree, length, align, pages, floor, ceiling)
+    : gapFromBelow(tree, align, pages, floor, ceiling);
+}
+
+function gapFromTop(
+  tree: VmaTree,
+  length: number,
+  align: number,
+  pages: number,
+  floor: number,
+  ceiling: number,
+): number {
+  for (;;) {
     const to = findGapFromTop(tree.ranges, pages, floor, ceiling);
-    return to < 0 ? -ENOMEM : alignDown(to * pageSize - length, align);
+    if (to < 0) return -ENOMEM;
+    const next = findRange(tree.ranges, to);
+    const reach = next === null ? to : startGap(next) * tree.pagesPerByte;
+    if (to <= reach) return alignDown(to * tree.pageSize - length, align);
+    ceiling = reach;
   }
-  const from = findGap(tree.ranges, pages, floor, ceiling);
-  return from < 0 ? -ENOMEM : alignUp(from * pageSize, align);
+}
+
+function gapFromBelow(tree: VmaTree, align: number, pages: number, floor: number, ceiling: number): number {
+  for (;;) {
+    const from = findGap(tree.ranges, pages, floor, ceiling);
+    if (from < 0) return -ENOMEM;
+    const next = findRange(tree.ranges, from);
+    if (next === null || from + pages <= startGap(next) * tree.pagesPerByte) return alignUp(from * tree.pageSize, align);
+    floor = next.end * tree.pagesPerByte;
+  }
 }
 
 /**

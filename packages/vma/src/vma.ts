@@ -14,10 +14,14 @@ export class Vma {
   flags: number;
   /** Page offset of `start` in the file; in anonymous memory the page number `start` had when it was mapped. */
   pgoff: number;
-  /** The file mapped, or null for private anonymous memory (vm_file). Written by the owner of the address space. */
+  /** The open file mapped, or null for private anonymous memory (vm_file). Written by the owner of the address space. */
   file: object | null;
   /** The anon_vma, or null until the first anonymous page. Written by the owner of the address space. */
   anonVma: object | null;
+  /** How many anon_vmas pages of it may belong to: 0 for none, 1 after its own first write, more after fork (anon_vma_chain). */
+  anonChain: number;
+  /** mseal: may not be unmapped, moved or given other rights (VM_SEALED). */
+  sealed: boolean;
   /** The tree it is in, or null (vm_mm, and the attached state). Written by vma-tree.ts only. */
   tree: VmaTree | null;
 
@@ -35,6 +39,8 @@ export class Vma {
     this.pgoff = pgoff;
     this.file = file;
     this.anonVma = anonVma;
+    this.anonChain = anonVma === null ? 0 : 1;
+    this.sealed = false;
     this.tree = null;
   }
 }

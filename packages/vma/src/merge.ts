@@ -1,0 +1,90 @@
+/**
+ * Which neighbours a range may become one VMA with (Linux: can_vma_merge_before, can_vma_merge_after,
+ * is_mergeable_anon_vma; reference N.16, D.6). A plan only: who applies it also knows the files' and anon_vmas' side.
+ * Needs mmap_lock, for reading.
+ */
+import { VM_ACCESS_FLAGS, VM_SPECIAL } from './flags.ts';
+import { findVma, type VmaTree } from './vma-tree.ts';
+import type { Vma } from './vma.ts';
+
+/** VM_SOFTDIRTY and VM_MAYBE_GUARD: they keep nobody apart, and what is merged has those that either had. */
+export const VM_STICKY = 0x800_0800;
+
+/** What a range is, or is to be; a VMA is one. */
+export interface VmaTraits {
+  /** VM_* flags. */
+  readonly flags: number;
+  readonly sealed: boolean;
+  /** Page offset of its start. */
+  readonly pgoff: number;
+  readonly file: object | null;
+  readonly anonVma: object | null;
+  /** Length of the anon_vma chain. */
+  readonly anonChain: number;
+}
+
+/** The neighbours that can take a range in; both: the three become one. */
+export interface MergePlan {
+  /** Ends where the range starts; null: it cannot. */
+  readonly prev: Vma | null;
+  /** Starts where the range ends; null: it cannot. */
+  readonly next: Vma | null;
+}
+
+/**
+ * With whom [start, end) of these traits can merge. When both neighbours can but not with each other, it is the one
+ * before. Whatever the tree holds inside the range does not matter.
+ */
+export function planMerge(tree: VmaTree, start: number, end: number, traits: VmaTraits): MergePlan {
+  const before = start === 0 ? null : findVma(tree, start - 1);
+  const after = findVma(tree, end);
+  const pages = (end - start) * tree.pagesPerByte;
+  const prev = before !== null && before.end === start && endsAt(tree, before, traits.pgoff) ? before : null;
+  const next = after !== null && after.start === end && traits.pgoff + pages === after.pgoff ? after : null;
+  const left = prev !== null && canMerge(prev, traits) ? prev : null;
+  const right = next !== null && canMerge(next, traits) ? next : null;
+  if (left !== null && right !== null && !anonCompatible(left, right)) return { prev: left, next: null };
+  return { prev: left, next: right };
+}
+
+/**
+ * The neighbour whose anon_vma the first write to `vma` joins, so that the two can merge later: alike but for their rights,
+ * with an anon_vma of its own only; the next VMA is asked first (Linux: find_mergeable_anon_vma). Null: none.
+ */
+export function reusableAnonVma(tree: VmaTree, vma: Vma): Vma | null {
+  const after = findVma(tree, vma.end);
+  if (after !== null && after.start === vma.end && endsAt(tree, vma, after.pgoff) && isReusable(after, vma))
+    return after;
+  const before = vma.start === 0 ? null : findVma(tree, vma.start - 1);
+  if (before !== null && before.end === vma.start && endsAt(tree, before, vma.pgoff) && isReusable(before, vma))
+    return before;
+  return null;
+}
+
+function isReusable(from: Vma, vma: Vma): boolean {
+  const ignored = VM_ACCESS_FLAGS | VM_STICKY;
+  return (
+    from.anonVma !== null &&
+    from.anonChain === 1 &&
+    from.file === vma.file &&
+    ((from.flags ^ vma.flags) & ~ignored) === 0
+  );
+}
+
+/** True when what `vma` maps goes on at page `pgoff`. */
+function endsAt(tree: VmaTree, vma: Vma, pgoff: number): boolean {
+  return vma.pgoff + (vma.end - vma.start) * tree.pagesPerByte === pgoff;
+}
+
+function canMerge(vma: Vma, traits: VmaTraits): boolean {
+  if (((vma.flags | traits.flags) & VM_SPECIAL) !== 0) return false;
+  if (((vma.flags ^ traits.flags) & ~VM_STICKY) !== 0 || vma.sealed !== traits.sealed) return false;
+  return vma.file === traits.file && anonCompatible(vma, traits);
+}
+
+/** The same anon_vma, or one side has none and the other's pages can belong to one only. */
+function anonCompatible(a: VmaTraits, b: VmaTraits): boolean {
+  if (a.anonVma === b.anonVma) return true;
+  if (a.anonVma !== null && b.anonVma !== null) return false;
+  return a.anonChain <= 1 && b.anonChain <= 1;
+}
