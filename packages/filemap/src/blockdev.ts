@@ -55,6 +55,10 @@ export class BlockDevice {
   readonly idle: WaitQueue;
   /** Bounce buffers not in use, between frames and backend. This file only. */
   readonly buffers: ArrayBuffer[];
+  /** Byte from which on no block was ever given to a file. blocks.ts only. */
+  nextBlock: number;
+  /** Blocks before it that files have given back, byte offsets. blocks.ts only. */
+  readonly freeBlocks: number[];
 
   constructor(
     sched: Sched,
@@ -73,6 +77,8 @@ export class BlockDevice {
     this.inFlight = 0;
     this.idle = new WaitQueue('idle block device');
     this.buffers = [];
+    this.nextBlock = 0;
+    this.freeBlocks = [];
   }
 }
 

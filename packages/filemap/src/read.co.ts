@@ -1,0 +1,133 @@
+/**
+ * Reading files (Linux: filemap_read, filemap_get_pages, a_ops->read_folio; shmem_file_read_iter). A page that is not
+ * uptodate is read in under its lock, with invalidate_lock held for reading until the end of the I/O, so that
+ * truncation, which holds it for writing, neither frees the block meanwhile nor finds the page come back. i_rwsem is not
+ * taken: a read beside a write or a truncation gives some bytes of both, and none from beyond the end it saw.
+ *
+ * Differs from Linux: no read-ahead; pages are read in one by one.
+ */
+import { checkInteger, EEXIST, EIO, P_CACHE_COPY, P_CACHE_LOOKUP } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { PG_UPTODATE, putPage, readBytes, setFlag, zeroFrame } from '@mmkit/phys';
+import { upRead } from '@mmkit/rwsem';
+import { downRead } from '@mmkit/rwsem/sched';
+import { BIO_READ, createBio } from './bio.ts';
+import type { Bio } from './bio.ts';
+import { submitBio } from './blockdev.ts';
+import { mapBlock } from './blocks.ts';
+import { folioUnlock } from './folio.ts';
+import { folioLock, folioWaitLockedKillable } from './folio-lock.co.ts';
+import { Inode } from './inode.ts';
+import { filemapAddFolio, filemapGetFolio, folioInFile, folioTestUptodate } from './page-cache.ts';
+import { waitBio } from './wait.co.ts';
+
+/**
+ * Starts to read a page in and returns at once (a_ops->read_folio). The page is locked, in the file at `index` and not
+ * uptodate; when the read ends it is unlocked, and uptodate unless the device failed. What nothing was written to is
+ * zeroed at once. The caller holds invalidate_lock and a reference; it may drop both while the read is under way.
+ */
+export function readFolio(inode: Inode, pfn: number, index: number): void {
+  const { files } = inode;
+  const bio = startRead(inode, pfn, index, () => folioUnlock(files, pfn));
+  if (bio === null) folioUnlock(files, pfn);
+}
+
+/** As readFolio, but waits for the end and keeps the page locked: 0, or -EIO. */
+export function* readLockedFolio(inode: Inode, pfn: number, index: number): Task<number> {
+  const bio = startRead(inode, pfn, index, () => {});
+  if (bio !== null) yield* waitBio(inode.device!, bio);
+  return folioTestUptodate(inode.files.phys, pfn) ? 0 : -EIO;
+}
+
+/** Submits the read of a page, or zeroes it and returns null. At its end the page is marked and `onEnd` is called. */
+function startRead(inode: Inode, pfn: number, index: number, onEnd: () => void): Bio | null {
+  const { phys } = inode.files;
+  const offset = mapBlock(inode, index);
+  if (offset < 0) {
+    zeroFrame(phys, pfn);
+    setFlag(phys, pfn, PG_UPTODATE);
+    return null;
+  }
+  const bio = createBio(BIO_READ, offset, Uint32Array.of(pfn), 0, phys.pageSize, (ended) => {
+    if (ended.status === 0) setFlag(phys, pfn, PG_UPTODATE);
+    onEnd();
+  });
+  submitBio(inode.device!, bio);
+  return bio;
+}
+
+/**
+ * The page at `index`, uptodate and with a reference for the caller, read in if need be (read_mapping_folio): its PFN, or
+ * -EIO, -ENOMEM, -EINTR (killed while waiting). It is not locked, and may leave the file at any moment.
+ */
+export function* filemapReadFolio(inode: Inode, index: number): Task<number> {
+  const { files, invalidateLock } = inode;
+  const { sched, phys } = files;
+  for (;;) {
+    yield P_CACHE_LOOKUP;
+    let pfn = filemapGetFolio(inode, index);
+    if (pfn >= 0 && folioTestUptodate(phys, pfn)) return pfn;
+    yield* downRead(sched, invalidateLock);
+    if (pfn < 0) pfn = filemapAddFolio(inode, index);
+    else yield* folioLock(files, pfn);
+    if (pfn >= 0) {
+      const error = yield* readIn(inode, pfn, index);
+      upRead(sched, invalidateLock);
+      if (error === 0) return pfn;
+      putPage(phys, pfn);
+      if (error < 0) return error;
+    } else {
+      upRead(sched, invalidateLock);
+      if (pfn !== -EEXIST) return pfn;
+    }
+  }
+}
+
+/** Reads a locked page in, which unlocks it: 0, a negative errno, or 1: it is in the file no more. */
+function* readIn(inode: Inode, pfn: number, index: number): Task<number> {
+  const { files } = inode;
+  const here = folioInFile(inode, pfn, index);
+  if (!here || folioTestUptodate(files.phys, pfn)) {
+    folioUnlock(files, pfn);
+    return here ? 0 : 1;
+  }
+  readFolio(inode, pfn, index);
+  const error = yield* folioWaitLockedKillable(files, pfn);
+  if (error !== 0) return error;
+  return folioTestUptodate(files.phys, pfn) ? 0 : -EIO;
+}
+
+/**
+ * Reads up to `length` bytes of the file at `pos` into `into[at…]`: how many, fewer at the end of the file; or, when
+ * there was none, -EIO, -ENOMEM, -EINTR. RangeError for bad JavaScript values.
+ */
+export function* filemapRead(inode: Inode, pos: number, into: Uint8Array, at: number, length: number): Task<number> {
+  checkInteger('length', length, 0, into.length);
+  checkInteger('at', at, 0, into.length - length);
+  checkInteger('pos', pos, 0, Number.MAX_SAFE_INTEGER - length);
+  const { phys } = inode.files;
+  const { pageSize } = phys;
+  let done = 0;
+  while (done < length) {
+    const here = pos + done;
+    const inPage = here % pageSize;
+    const index = (here - inPage) / pageSize;
+    yield P_CACHE_LOOKUP;
+    if (here >= inode.size) break;
+    // A hole of shmem gets no page by being read.
+    const hole = inode.device === null && !inode.pages.has(index);
+    const pfn = hole ? -1 : yield* filemapReadFolio(inode, index);
+    if (pfn < 0 && !hole) return done > 0 ? done : pfn;
+    yield P_CACHE_COPY;
+    // Once more: what the page holds beyond a new end is no data.
+    const part = Math.min(pageSize - inPage, length - done, Math.max(inode.size - here, 0));
+    if (hole) into.fill(0, at + done, at + done + part);
+    else {
+      readBytes(phys, pfn, inPage, into, at + done, part);
+      putPage(phys, pfn);
+    }
+    if (part === 0) break;
+    done += part;
+  }
+  return done;
+}
