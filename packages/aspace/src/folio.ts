@@ -1,4 +1,4 @@
-/** Folio and page-table locks, the parts that never wait, and the anonymous reverse map as counts (Linux: folio_add_new_anon_rmap …). */
+/** The page-table lock, the parts that never wait, and the anonymous reverse map as counts (Linux: folio_add_new_anon_rmap …). */
 import {
   clearFlag,
   COLD_INDEX,
@@ -10,26 +10,17 @@ import {
   OWNER_ANON,
   PG_ANON_EXCLUSIVE,
   PG_LOCKED,
+  PG_SWAPBACKED,
   Phys,
   setFlag,
   testFlag,
 } from '@mmkit/phys';
 import { InvariantError } from '@mmkit/base';
-import { spinTrylockBit, spinUnlockBit, tryLockBit, unlockBit } from '@mmkit/task';
+import { spinTrylockBit, spinUnlockBit } from '@mmkit/task';
 import type { Memory } from './memory.ts';
 
 /** Bits of the owner word that hold the kind. */
 const OWNER_KIND = 3;
-
-/** Takes the folio lock if it is free. */
-export function folioTrylock(memory: Memory, pfn: number): boolean {
-  return tryLockBit(memory.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
-}
-
-/** Gives the folio lock back. */
-export function folioUnlock(memory: Memory, pfn: number): void {
-  unlockBit(memory.sched, memory.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
-}
 
 /** Takes the page-table lock of a table page if it is free. */
 export function ptlTrylock(memory: Memory, table: number): boolean {
@@ -56,7 +47,7 @@ export function pageAnonExclusive(phys: Phys, pfn: number): boolean {
   return testFlag(phys, pfn, PG_ANON_EXCLUSIVE);
 }
 
-/** A new anonymous page is mapped for the first time: owner, index, map count 1, exclusive. */
+/** A new anonymous page is mapped for the first time: owner, index, map count 1, exclusive, swap-backed. */
 export function folioAddNewAnonRmap(phys: Phys, pfn: number, anonVma: number, index: number): void {
   const hot = phys.hot;
   const at = pfn * HOT_WORDS;
@@ -64,7 +55,7 @@ export function folioAddNewAnonRmap(phys: Phys, pfn: number, anonVma: number, in
   hot[at + HOT_OWNER] = (anonVma << 2) | OWNER_ANON;
   hot[at + HOT_MAPCOUNT] = 1;
   phys.cold[pfn * COLD_WORDS + COLD_INDEX] = index;
-  setFlag(phys, pfn, PG_ANON_EXCLUSIVE);
+  setFlag(phys, pfn, PG_ANON_EXCLUSIVE | PG_SWAPBACKED);
 }
 
 /** fork maps the page once more, shared from now on (folio_try_dup_anon_rmap_pte after its pin test). */

@@ -24,21 +24,30 @@ import {
 } from '@mmkit/pgtable';
 import { allocPages, copyFrame, folioMaybeDmaPinned, getPage, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
 import { writeSeqBegin, writeSeqEnd } from '@mmkit/task/sched';
-import { isCowMapping, VM_SHARED } from '@mmkit/vma';
+import { isCowMapping, VM_MAYBE_GUARD, VM_SHARED } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { anonVmaId, linearPageIndex } from './anon.ts';
-import { folioAddNewAnonRmap, folioDupAnonRmap, ptlTrylock, ptlUnlock, pageAnonExclusive } from './folio.ts';
+import {
+  folioAddNewAnonRmap,
+  folioDupAnonRmap,
+  folioTestAnon,
+  ptlTrylock,
+  ptlUnlock,
+  pageAnonExclusive,
+} from './folio.ts';
 import { ptlLock } from './lock.co.ts';
 import { MM_FLAGS, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm, MMF_HAS_PINNED } from './mm.ts';
 import { maybeMkwrite, vmNormalPage, vmPageProt } from './prot.ts';
+import { countRss, folioAddFileRmap } from './rmap.ts';
 
 /**
  * Copies the entries of `vma` from `src` to `dst`, where `copy` is the child's VMA. 0, or -ENOMEM: `dst` then holds a part,
  * and exit frees it.
  */
 export function* copyPageRange(dst: Mm, src: Mm, vma: Vma, copy: Vma): Task<number> {
-  // Without an anon_vma nothing private was ever written here: the child's own faults will do (vma_needs_copy).
-  if (vma.anonVma === null) return 0;
+  // Without an anon_vma nothing private was ever written here: the child's own faults will do (vma_needs_copy). Guards they
+  // would not bring.
+  if (vma.anonVma === null && (vma.flags & VM_MAYBE_GUARD) === 0) return 0;
   const marked = isCowMapping(vma.flags) && src.memory.policy.writeProtectSeq;
   if (marked) yield* writeSeqBegin(src.words, MM_WRITE_PROTECT_SEQ);
   const error = yield* copyRuns(dst, src, vma, copy);
@@ -52,8 +61,8 @@ function* copyRuns(dst: Mm, src: Mm, vma: Vma, copy: Vma): Task<number> {
   while (nextRun(memory.tables, src.words[MM_ROOT]!, cursor)) {
     const to = leafTableAlloc(memory.tables, dst.words[MM_ROOT]!, cursor.address);
     if (to < 0) return to;
-    // The child's table is known to nobody else.
-    ptlTrylock(memory, to);
+    // Only truncation may know the child's table yet (i_mmap), and it holds no other page-table lock.
+    if (!ptlTrylock(memory, to)) yield* ptlLock(memory, to);
     yield* ptlLock(memory, cursor.table);
     let error = 0;
     for (let i = 0; i < cursor.count && error === 0; i++) {
@@ -84,12 +93,14 @@ function* copyEntry(
   if (decoded.kind === ENTRY_NONE) return 0;
   const pfn = decoded.kind === ENTRY_LEAF ? vmNormalPage(decoded) : -1;
   if (pfn >= 0) {
-    yield P_FORK_TEST;
-    const pinned = (src.words[MM_FLAGS]! & MMF_HAS_PINNED) !== 0 && folioMaybeDmaPinned(phys, pfn);
-    if (policy.earlyCopy && pinned && pageAnonExclusive(phys, pfn)) return copyNow(dst, vma, pfn, to, index, address);
+    if (folioTestAnon(phys, pfn)) {
+      yield P_FORK_TEST;
+      const pinned = (src.words[MM_FLAGS]! & MMF_HAS_PINNED) !== 0 && folioMaybeDmaPinned(phys, pfn);
+      if (policy.earlyCopy && pinned && pageAnonExclusive(phys, pfn)) return copyNow(dst, vma, pfn, to, index, address);
+      folioDupAnonRmap(phys, pfn);
+    } else folioAddFileRmap(phys, pfn);
     getPage(phys, pfn);
-    folioDupAnonRmap(phys, pfn);
-    dst.anonPages++;
+    countRss(dst, pfn, 1);
   }
   if (isCowMapping(vma.flags) && (decoded.flags & E_WRITE) !== 0) {
     yield P_FORK_WRPROTECT;

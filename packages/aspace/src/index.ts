@@ -1,10 +1,10 @@
-export { linux6_18 } from './policy.ts';
+export { linux3_14, linux4_8, linux6_18 } from './policy.ts';
 export type { Policy } from './policy.ts';
 export { createMemory, Memory, MemoryStat } from './memory.ts';
 export type { MemoryOptions } from './memory.ts';
-export { MM_CPUMASK, MM_FLAGS, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm, MMF_HAS_PINNED } from './mm.ts';
-export type { FaultHandler } from './mm.ts';
-export { AnonVma, anonVmaId, anonVmaPrepare, linearPageIndex } from './anon.ts';
+export { DEFAULT_MEMLOCK, MM_CPUMASK, MM_FLAGS, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm, MMF_HAS_PINNED } from './mm.ts';
+export type { FaultHandler, MmapLock } from './mm.ts';
+export { AnonVma, anonVmaFork, anonVmaId, anonVmaPrepare, linearPageIndex } from './anon.ts';
 export {
   folioAddNewAnonRmap,
   folioAnonVma,
@@ -12,15 +12,35 @@ export {
   folioMoveAnonRmap,
   folioRemoveRmap,
   folioTestAnon,
-  folioTrylock,
-  folioUnlock,
   pageAnonExclusive,
   ptlTrylock,
   ptlUnlock,
 } from './folio.ts';
 export { maybeMkwrite, vmNormalPage, vmPageProt } from './prot.ts';
-export { callFaultHandler } from './fault-port.plain.ts';
-export { folioLock, ptlLock } from './lock.gen.ts';
+export {
+  mmapAssertLocked,
+  mmapIsLocked,
+  mmapReadTrylock,
+  mmapReadUnlock,
+  mmapWriteTrylock,
+  mmapWriteUnlock,
+} from './mmap-unlock.ts';
+export { mmapReadLock, mmapReadLockKillable, mmapWriteLock, mmapWriteLockKillable } from './mmap-lock.gen.ts';
+export { callFaultHandler } from './fault-port.gen.ts';
+export { ptlLock } from './lock.gen.ts';
 export { flushTlbRange } from './flush.gen.ts';
 export { freePageTables, zapPageRange } from './zap.gen.ts';
+export { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED } from './zap-flags.ts';
+export { countRss, folioAddFileRmap } from './rmap.ts';
+export { fileRmap, pageMkclean, unmapMappingRange } from './rmap.gen.ts';
+export { addToIMmap, removeFromIMmap, vmaInode, vmaNeedsDirtyTracking, vmaPageProt } from './file-vma.ts';
+export { linkFileVma, lockIMmap, unlinkFileVma } from './file-vma.gen.ts';
 export { copyPageRange } from './fork.gen.ts';
+export { isGuardMarker, PTE_MARKER_GUARD, setGuardMarker, SWP_PTE_MARKER } from './guard.ts';
+export { guardInstall, guardRemove } from './guard-range.gen.ts';
+export { coldRange, lazyfreeRange } from './lazyfree.gen.ts';
+export { moveTables } from './move-tables.gen.ts';
+export { vmaMergeNew, vmaModify, vmaSplit } from './vma-edit.gen.ts';
+export { changeProtection } from './change-protection.gen.ts';
+export { mlockFolio, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
+export { mlockRange } from './mlock-range.gen.ts';

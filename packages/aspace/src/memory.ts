@@ -1,6 +1,7 @@
 /**
  * What all address spaces of a machine share: execution state, frames, page-table format, TLBs, rules, statistics.
  */
+import { createFileCache, FileCache } from '@mmkit/filemap';
 import { createPhys, Phys } from '@mmkit/phys';
 import { createTables, createTlb, Tables, Tlb, x86_64 } from '@mmkit/pgtable';
 import type { Format } from '@mmkit/pgtable';
@@ -32,8 +33,12 @@ export class Memory {
   readonly phys: Phys;
   readonly format: Format;
   readonly tables: Tables;
+  /** The machine's files and their cached pages. */
+  readonly files: FileCache;
   /** One TLB a CPU, by its id. */
   readonly tlbs: readonly Tlb[];
+  /** Bit n: CPU n has the translation of an access and not yet moved its bytes. Written by whoever runs the CPUs. */
+  accessing: number;
   readonly policy: Policy;
   readonly stat: MemoryStat;
   /** Told where Linux would WARN_ON_ONCE and go on. */
@@ -46,7 +51,9 @@ export class Memory {
     this.phys = phys;
     this.format = format;
     this.tables = createTables(phys, format);
+    this.files = createFileCache(sched, phys);
     this.tlbs = sched.cpus.map(() => createTlb({ pageShift: format.pageShift }));
+    this.accessing = 0;
     this.policy = policy;
     this.stat = new MemoryStat();
     this.warn = warn;

@@ -10,11 +10,13 @@
  * | 2 | MM_WRITE_PROTECT_SEQ | odd while fork write-protects (B.16) | mmap_lock for writing |
  * | 3 | MM_CPUMASK | CPUs whose TLB may hold translations of it | the CPU itself |
  *
- * The VMA tree is changed under `mmapLock` held for writing and read under it held for reading.
+ * The VMA tree is changed under mmap_lock held for writing and read under it held for reading.
  */
+import { InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
+import type { Sched } from '@mmkit/task';
 import type { Vma, VmaTree } from '@mmkit/vma';
-import type { RwSem } from '@mmkit/rwsem';
+import { RwSem } from '@mmkit/rwsem';
 import type { Memory } from './memory.ts';
 
 /** Word: PFN of the top page-table page. */
@@ -26,6 +28,9 @@ export const MM_WRITE_PROTECT_SEQ = 2;
 /** Word: bit n is set when CPU n may hold translations. */
 export const MM_CPUMASK = 3;
 
+/** RLIMIT_MEMLOCK that Linux gives since 5.16, bytes. */
+export const DEFAULT_MEMLOCK = 0x80_0000;
+
 /** MM_FLAGS bit: a page of this mm was pinned at some time; never cleared (Linux's bit 27). */
 export const MMF_HAS_PINNED = 0x8000000;
 
@@ -35,23 +40,71 @@ export const MMF_HAS_PINNED = 0x8000000;
  */
 export type FaultHandler = (mm: Mm, vma: Vma, address: number, flags: number) => number | Task<number>;
 
+/**
+ * A lock that stands in for our reader-writer semaphore as mmap_lock: many readers or one writer. In the sched build the
+ * first four return tasks. The killable ones return 0, or -EINTR when a fatal signal is pending or ends the wait.
+ */
+export interface MmapLock {
+  readLock(sched: Sched): void | Task<void>;
+  readLockKillable(sched: Sched): number | Task<number>;
+  writeLock(sched: Sched): void | Task<void>;
+  writeLockKillable(sched: Sched): number | Task<number>;
+  /** Take it if that needs no wait: whether they did. */
+  readTrylock(sched: Sched): boolean;
+  writeTrylock(sched: Sched): boolean;
+  readUnlock(sched: Sched): void;
+  writeUnlock(sched: Sched): void;
+  /** Whether anybody holds it. */
+  isLocked(): boolean;
+}
+
 export class Mm {
   readonly memory: Memory;
   readonly words: Int32Array;
-  /** mmap_lock. */
-  readonly mmapLock: RwSem;
+  /** mmap_lock. Taken and given back by `mmapReadLock` and its family alone. */
+  readonly lock: RwSem | MmapLock;
   readonly vmas: VmaTree;
   readonly faultHandler: FaultHandler;
-  /** Anonymous pages mapped (rss). Under the page-table lock. */
+  /** Anonymous pages mapped (rss: MM_ANONPAGES). Under the page-table lock, as the two below. */
   anonPages: number;
+  /** Pages of disk files mapped (MM_FILEPAGES). */
+  filePages: number;
+  /** Pages of shmem mapped (MM_SHMEMPAGES). */
+  shmemPages: number;
+  /** Pages pinned for long on its account (pinned_vm, B.17); whoever pins for long counts here, in one step. */
+  pinnedVm: number;
+  /** Pages of VMAs that are mlocked (locked_vm). Under mmap_lock for writing. */
+  lockedVm: number;
+  /** RLIMIT_MEMLOCK of its process, bytes; Infinity: none. */
+  rlimitMemlock: number;
+  /** CAP_IPC_LOCK: RLIMIT_MEMLOCK is not for it. */
+  capIpcLock: boolean;
+  /** VM_LOCKED and VM_LOCKONFAULT for every new VMA (def_flags, mlockall). Under mmap_lock for writing. */
+  defFlags: number;
 
-  constructor(memory: Memory, root: number, mmapLock: RwSem, vmas: VmaTree, faultHandler: FaultHandler) {
+  constructor(memory: Memory, root: number, lock: RwSem | MmapLock, vmas: VmaTree, faultHandler: FaultHandler) {
     this.memory = memory;
     this.words = new Int32Array(4);
     this.words[MM_ROOT] = root;
-    this.mmapLock = mmapLock;
+    this.lock = lock;
     this.vmas = vmas;
+    vmas.owner = this;
     this.faultHandler = faultHandler;
     this.anonPages = 0;
+    this.filePages = 0;
+    this.shmemPages = 0;
+    this.pinnedVm = 0;
+    this.lockedVm = 0;
+    this.rlimitMemlock = DEFAULT_MEMLOCK;
+    this.capIpcLock = false;
+    this.defFlags = 0;
+  }
+
+  /** The lock where it is our semaphore, for those who made it; InvariantError 'FOREIGN_LOCK' where it is another. */
+  get mmapLock(): RwSem {
+    const { lock } = this;
+    if (!(lock instanceof RwSem))
+      throw new InvariantError('FOREIGN_LOCK', 'mmap_lock is not the reader-writer semaphore');
+    return lock;
   }
 }

@@ -14,10 +14,27 @@ export interface Policy {
   /** A pinned anonymous page must be exclusive, so a shared one is unshared first (5.19; B.15 #3). */
   readonly unshare: boolean;
   /**
-   * TLBs are flushed by interrupts, so a flush waits for CPUs with interrupts off (x86); false: the hardware broadcasts it
-   * and waits for nobody (arm64, x86 with INVLPGB).
+   * TLBs are flushed by interrupts, so a flush waits for CPUs with interrupts off, unless the format's hardware broadcasts
+   * it (arm64); false: the hardware does (x86 with INVLPGB).
    */
   readonly flushByIpi: boolean;
+  /**
+   * Which anonymous page a write fault reuses instead of copying it: 'exclusive', one marked so, or one without any other
+   * reference (5.19; N.4); 'mapcount', one mapped once, whatever references it has besides (up to 5.8; C.3).
+   */
+  readonly reuse: 'exclusive' | 'mapcount';
+  /**
+   * How GUP gets at a page that FOLL_FORCE|FOLL_WRITE had copied in memory that may not be written (A.9): 'read', by a
+   * lookup for reading (up to 4.8.2; C.1); 'cow', by a note that the copy was made, and a dirty entry (up to 5.19);
+   * 'exclusive', by a page that is exclusive (6.0).
+   */
+  readonly forcedWrite: 'read' | 'cow' | 'exclusive';
+  /** FOLL_FORCE|FOLL_WRITE puts a private copy into a shared mapping that may be written but is not (up to 3.14; A.5). */
+  readonly forceShared: boolean;
+  /** A wait that FOLL_NOWAIT avoids clears `*nonblocking` though mmap_sem is still held (up to 4.16; A.4). */
+  readonly nowaitClears: boolean;
+  /** RDMA holds the pages of a region by pins (FOLL_PIN, 5.6); false: by plain references (C.6). */
+  readonly rdmaPins: boolean;
   /** munmap waits for gup-fast walks under way before it frees page-table pages (B.11, C.8). */
   readonly tableFreeWaits: boolean;
 }
@@ -30,5 +47,37 @@ export const linux6_18: Policy = Object.freeze({
   fastRecheck: true,
   unshare: true,
   flushByIpi: true,
+  rdmaPins: true,
   tableFreeWaits: true,
+  reuse: 'exclusive',
+  forcedWrite: 'exclusive',
+  forceShared: false,
+  nowaitClears: false,
+});
+
+/**
+ * Linux 4.8.3: the last shape of the documented call, with the repair of Dirty COW. gup-fast reads the entry again as on
+ * arm64; on x86 it did not, and with TLBs flushed by interrupts need not (A.13).
+ */
+export const linux4_8: Policy = Object.freeze({
+  name: 'linux4_8',
+  writeProtectSeq: false,
+  earlyCopy: false,
+  fastRecheck: true,
+  unshare: false,
+  flushByIpi: true,
+  rdmaPins: false,
+  tableFreeWaits: true,
+  reuse: 'mapcount',
+  forcedWrite: 'cow',
+  forceShared: false,
+  nowaitClears: true,
+});
+
+/** Linux 3.14: the documented call. Dirty COW (C.1) is in it. */
+export const linux3_14: Policy = Object.freeze({
+  ...linux4_8,
+  name: 'linux3_14',
+  forcedWrite: 'read',
+  forceShared: true,
 });

@@ -1,10 +1,10 @@
-export { linux6_18 } from './policy.ts';
+export { linux3_14, linux4_8, linux6_18 } from './policy.ts';
 export type { Policy } from './policy.ts';
 export { createMemory, Memory, MemoryStat } from './memory.ts';
 export type { MemoryOptions } from './memory.ts';
-export { MM_CPUMASK, MM_FLAGS, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm, MMF_HAS_PINNED } from './mm.ts';
-export type { FaultHandler } from './mm.ts';
-export { AnonVma, anonVmaId, anonVmaPrepare, linearPageIndex } from './anon.ts';
+export { DEFAULT_MEMLOCK, MM_CPUMASK, MM_FLAGS, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm, MMF_HAS_PINNED } from './mm.ts';
+export type { FaultHandler, MmapLock } from './mm.ts';
+export { AnonVma, anonVmaFork, anonVmaId, anonVmaPrepare, linearPageIndex } from './anon.ts';
 export {
   folioAddNewAnonRmap,
   folioAnonVma,
@@ -12,15 +12,35 @@ export {
   folioMoveAnonRmap,
   folioRemoveRmap,
   folioTestAnon,
-  folioTrylock,
-  folioUnlock,
   pageAnonExclusive,
   ptlTrylock,
   ptlUnlock,
 } from './folio.ts';
 export { maybeMkwrite, vmNormalPage, vmPageProt } from './prot.ts';
-export { callFaultHandler } from './fault-port.sched.ts';
-export { folioLock, ptlLock } from './lock.co.ts';
+export {
+  mmapAssertLocked,
+  mmapIsLocked,
+  mmapReadTrylock,
+  mmapReadUnlock,
+  mmapWriteTrylock,
+  mmapWriteUnlock,
+} from './mmap-unlock.ts';
+export { mmapReadLock, mmapReadLockKillable, mmapWriteLock, mmapWriteLockKillable } from './mmap-lock.co.ts';
+export { callFaultHandler } from './fault-port.co.ts';
+export { ptlLock } from './lock.co.ts';
 export { flushTlbRange } from './flush.co.ts';
 export { freePageTables, zapPageRange } from './zap.co.ts';
+export { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED } from './zap-flags.ts';
+export { countRss, folioAddFileRmap } from './rmap.ts';
+export { fileRmap, pageMkclean, unmapMappingRange } from './rmap.co.ts';
+export { addToIMmap, removeFromIMmap, vmaInode, vmaNeedsDirtyTracking, vmaPageProt } from './file-vma.ts';
+export { linkFileVma, lockIMmap, unlinkFileVma } from './file-vma.co.ts';
 export { copyPageRange } from './fork.co.ts';
+export { isGuardMarker, PTE_MARKER_GUARD, setGuardMarker, SWP_PTE_MARKER } from './guard.ts';
+export { guardInstall, guardRemove } from './guard-range.co.ts';
+export { coldRange, lazyfreeRange } from './lazyfree.co.ts';
+export { moveTables } from './move-tables.co.ts';
+export { vmaMergeNew, vmaModify, vmaSplit } from './vma-edit.co.ts';
+export { changeProtection } from './change-protection.co.ts';
+export { mlockFolio, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
+export { mlockRange } from './mlock-range.co.ts';

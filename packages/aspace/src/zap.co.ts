@@ -3,57 +3,99 @@
  * entries under the page-table lock, drop the reverse map, flush TLBs, and only then drop the references. A page that
  * is pinned survives as an orphan until its last unpin.
  *
- * Caller holds mmap_lock: for writing when VMAs go (munmap, exit), for reading for MADV_DONTNEED.
+ * Caller holds mmap_lock: for writing when VMAs go (munmap, exit), for reading for MADV_DONTNEED; or the i_mmap lock of the
+ * file that is mapped there, for reading (truncation). Tables are freed when neither can be: mmap_lock held for writing,
+ * and the VMAs out of every i_mmap (unlinkFileVma).
  */
 import { P_ZAP_CLEAR, P_ZAP_FREE } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
+import { folioMarkDirty } from '@mmkit/filemap';
 import {
   clearEntry,
   createCursor,
   createDecoded,
   createEntry,
+  E_DIRTY,
+  E_YOUNG,
   ENTRY_LEAF,
   nextRun,
   readEntry,
   unhookTables,
 } from '@mmkit/pgtable';
-import { putPage } from '@mmkit/phys';
+import type { Cursor, Entry } from '@mmkit/pgtable';
+import { PG_REFERENCED, putPage, setFlag } from '@mmkit/phys';
 import { synchronizeRcu } from '@mmkit/task/sched';
 import { flushTlbRange } from './flush.co.ts';
 import { folioRemoveRmap, folioTestAnon, ptlUnlock } from './folio.ts';
+import { isGuardMarker } from './guard.ts';
 import { ptlLock } from './lock.co.ts';
+import type { Memory } from './memory.ts';
+import { munlockFolio } from './mlock.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { vmNormalPage } from './prot.ts';
+import { countRss } from './rmap.ts';
+import { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED } from './zap-flags.ts';
 
-/** Removes every mapping in [start, end) (bytes, page-aligned) and drops the references they held. */
-export function* zapPageRange(mm: Mm, start: number, end: number): Task<void> {
-  const { tables, phys, format } = mm.memory;
-  const entry = createEntry();
-  const decoded = createDecoded();
+/**
+ * Removes the mappings in [start, end) (bytes, page-aligned) and drops the references they held. `details`: ZAP_* bits, by
+ * default all goes. What the processor noted in an entry of a file goes to the page: dirty, accessed.
+ */
+export function* zapPageRange(mm: Mm, start: number, end: number, details: number = 0): Task<void> {
   const gathered: number[] = [];
   const cursor = createCursor(start, end);
-  while (nextRun(tables, mm.words[MM_ROOT]!, cursor)) {
-    const table = cursor.table;
-    const last = cursor.index + cursor.count;
-    yield* ptlLock(mm.memory, table);
-    for (let index = cursor.index; index < last; index++) {
-      readEntry(tables, table, index, entry);
-      if ((entry.lo | entry.hi) === 0) continue;
-      yield P_ZAP_CLEAR;
-      clearEntry(tables, table, index, entry);
-      format.decode(entry.lo, entry.hi, 0, decoded);
-      if (decoded.kind !== ENTRY_LEAF) continue;
-      const pfn = vmNormalPage(decoded);
-      if (pfn < 0) continue;
-      folioRemoveRmap(phys, pfn);
-      if (folioTestAnon(phys, pfn)) mm.anonPages--;
-      gathered.push(pfn);
-    }
-    ptlUnlock(mm.memory, table);
+  while (nextRun(mm.memory.tables, mm.words[MM_ROOT]!, cursor)) {
+    yield* ptlLock(mm.memory, cursor.table);
+    yield* zapRun(mm, cursor, details, gathered);
+    ptlUnlock(mm.memory, cursor.table);
   }
   yield* flushTlbRange(mm, start, end);
   yield P_ZAP_FREE;
-  for (const pfn of gathered) putPage(phys, pfn);
+  for (const pfn of gathered) putPage(mm.memory.phys, pfn);
+}
+
+/** Clears the entries of one leaf table, whose lock is held (zap_pte_range); `gathered` takes the pages. */
+function* zapRun(mm: Mm, cursor: Cursor, details: number, gathered: number[]): Task<void> {
+  const { tables, phys, format, files } = mm.memory;
+  const { table, address } = cursor;
+  const entry = createEntry();
+  const decoded = createDecoded();
+  const dirty: number[] = [];
+  for (let index = cursor.index; index < cursor.index + cursor.count; index++) {
+    readEntry(tables, table, index, entry);
+    if ((entry.lo | entry.hi) === 0) continue;
+    if (details !== 0 && isSpared(mm.memory, entry, details)) continue;
+    yield P_ZAP_CLEAR;
+    clearEntry(tables, table, index, entry);
+    format.decode(entry.lo, entry.hi, 0, decoded);
+    if (decoded.kind !== ENTRY_LEAF) continue;
+    const pfn = vmNormalPage(decoded);
+    if (pfn < 0) continue;
+    countRss(mm, pfn, -1);
+    gathered.push(pfn);
+    if ((details & ZAP_MLOCKED) !== 0) munlockFolio(phys, pfn);
+    if (!folioTestAnon(phys, pfn)) {
+      if ((decoded.flags & E_YOUNG) !== 0) setFlag(phys, pfn, PG_REFERENCED);
+      if ((decoded.flags & E_DIRTY) !== 0) {
+        folioMarkDirty(files, pfn);
+        dirty.push(pfn);
+        continue;
+      }
+    }
+    folioRemoveRmap(phys, pfn);
+  }
+  if (dirty.length === 0) return;
+  // Another CPU may still store through its TLB: until it cannot, writeback must find the page mapped here.
+  yield* flushTlbRange(mm, address, address + cursor.count * phys.pageSize);
+  for (const pfn of dirty) folioRemoveRmap(phys, pfn);
+}
+
+/** True when `details` leave this entry alone. */
+function isSpared(memory: Memory, entry: Entry, details: number): boolean {
+  const decoded = createDecoded();
+  memory.format.decode(entry.lo, entry.hi, 0, decoded);
+  if (decoded.kind !== ENTRY_LEAF) return (details & ZAP_KEEP_MARKERS) !== 0 && isGuardMarker(decoded);
+  const pfn = vmNormalPage(decoded);
+  return (details & ZAP_KEEP_COWS) !== 0 && pfn >= 0 && folioTestAnon(memory.phys, pfn);
 }
 
 /**

@@ -1,9 +1,11 @@
-/** The package in both builds, and small machines to try it on. */
+/** The package in both builds, and small machines of both formats to try it on. */
+import { expect } from 'vitest';
 import * as plain from '@mmkit/aspace';
 import { createMemory, folioAddNewAnonRmap, linearPageIndex, Memory, Mm, MM_ROOT } from '@mmkit/aspace';
 import type { MemoryOptions } from '@mmkit/aspace';
 import * as coloured from '@mmkit/aspace/sched';
 import type { Task } from '@mmkit/base';
+import { Inode } from '@mmkit/filemap';
 import {
   allocRoot,
   createDecoded,
@@ -14,8 +16,8 @@ import {
   setDecoded,
   writeEntry,
 } from '@mmkit/pgtable';
-import type { Decoded, Entry } from '@mmkit/pgtable';
-import { E_DIRTY, E_USER, E_WRITE, E_YOUNG, ENTRY_LEAF } from '@mmkit/pgtable';
+import type { Decoded, Entry, Format } from '@mmkit/pgtable';
+import { arm64, E_DIRTY, E_USER, E_WRITE, E_YOUNG, ENTRY_LEAF, ENTRY_NONPRESENT, x86_64 } from '@mmkit/pgtable';
 import { allocPages, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
 import { createRwsem } from '@mmkit/rwsem';
 import { createSched, runTask, Sched } from '@mmkit/task';
@@ -45,15 +47,30 @@ function schedOf(args: unknown[]): Sched {
     if (arg instanceof Sched) return arg;
     if (arg instanceof Memory) return arg.sched;
     if (arg instanceof Mm) return arg.memory.sched;
+    if (arg instanceof Inode) return arg.files.sched;
+    if (arg instanceof Vma && arg.tree !== null) return (arg.tree.owner as Mm).memory.sched;
   }
   throw new Error('no argument says which machine');
 }
 
-export type Build = Driven<typeof coloured>;
-export const builds: readonly (readonly [string, Build])[] = [
-  ['plain', plain],
-  ['sched', drive(coloured)],
+/** The page-table formats every test runs on, by name. */
+export const formats: readonly (readonly [string, Format])[] = [
+  ['x86-64', x86_64],
+  ['arm64', arm64],
 ];
+
+/** The format that the name of the running test's outermost describe block begins with (after the build); else x86-64. */
+export function testedFormat(): Format {
+  const block = expect.getState().currentTestName ?? '';
+  return formats.find(([name]) => block.replace(/^(plain|sched) /, '').startsWith(name))?.[1] ?? x86_64;
+}
+
+export type Build = Driven<typeof coloured>;
+const driven = drive(coloured);
+export const builds: readonly (readonly [string, Build])[] = formats.flatMap(([name]): [string, Build][] => [
+  [`plain ${name}`, plain],
+  [`sched ${name}`, driven],
+]);
 
 /** Flags of a private VMA that may be read and written. */
 export const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
@@ -62,7 +79,12 @@ export const AT = 0x40_0000;
 export const PAGE = 4096;
 
 export function machine(options: Partial<MemoryOptions> & { cpus?: number } = {}): Memory {
-  return createMemory({ sched: createSched({ cpus: options.cpus ?? 1 }), frames: 64, ...options });
+  return createMemory({
+    sched: createSched({ cpus: options.cpus ?? 1 }),
+    frames: 64,
+    format: testedFormat(),
+    ...options,
+  });
 }
 
 export function space(memory: Memory): Mm {
@@ -102,6 +124,16 @@ export function setLeaf(mm: Mm, address: number, pfn: number, flags: number): vo
   const entry = createEntry();
   mm.memory.format.encode(decoded, 0, entry);
   setRaw(mm, address, entry);
+}
+
+/** A swap entry of type 0 with `offset`. */
+export function swapEntry(format: Format, offset: number): Entry {
+  const decoded = createDecoded();
+  setDecoded(decoded, ENTRY_NONPRESENT, 0, 0);
+  decoded.offset = offset;
+  const entry = createEntry();
+  format.encode(decoded, 0, entry);
+  return entry;
 }
 
 export function setRaw(mm: Mm, address: number, entry: Entry): void {

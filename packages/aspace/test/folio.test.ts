@@ -6,22 +6,18 @@ import {
   folioMoveAnonRmap,
   folioRemoveRmap,
   folioTestAnon,
-  folioTrylock,
-  folioUnlock,
   Memory,
   pageAnonExclusive,
 } from '@mmkit/aspace';
-import * as coloured from '@mmkit/aspace/sched';
-import { allocPages, COLD_INDEX, COLD_WORDS, GFP_KERNEL, pageMapCount, PG_LOCKED, testFlag } from '@mmkit/phys';
-import { runTask, spawn, stepTask, TASK_DONE, TASK_WAITING } from '@mmkit/task';
-import { builds, codeOf, machine } from './builds.ts';
+import { allocPages, COLD_INDEX, COLD_WORDS, GFP_KERNEL, pageMapCount } from '@mmkit/phys';
+import { codeOf, formats, machine } from './builds.ts';
 
 function frame(): [Memory, number] {
   const memory = machine();
   return [memory, allocPages(memory.phys, GFP_KERNEL, 0)];
 }
 
-describe('the reverse map as counts', () => {
+describe.each(formats)('%s: the reverse map as counts', () => {
   it('B.15 #1: a page newly mapped is anonymous, exclusive, and mapped once', () => {
     const [{ phys }, pfn] = frame();
     expect(folioTestAnon(phys, pfn)).toBe(false);
@@ -64,46 +60,5 @@ describe('the reverse map as counts', () => {
     const before = phys.hot.slice();
     expect(codeOf(() => folioRemoveRmap(phys, pfn))).toBe('RMAP_BELOW_ZERO');
     expect(phys.hot).toEqual(before);
-  });
-});
-
-describe('folio locks', () => {
-  it('one holder: a second try fails, unlocking frees it', () => {
-    const [memory, pfn] = frame();
-    expect(folioTrylock(memory, pfn)).toBe(true);
-    expect(testFlag(memory.phys, pfn, PG_LOCKED)).toBe(true);
-    expect(folioTrylock(memory, pfn)).toBe(false);
-    folioUnlock(memory, pfn);
-    expect(folioTrylock(memory, pfn)).toBe(true);
-  });
-
-  it('unlocking what is not locked: LOCK_NOT_HELD', () => {
-    const [memory, pfn] = frame();
-    expect(codeOf(() => folioUnlock(memory, pfn))).toBe('LOCK_NOT_HELD');
-  });
-
-  it.each(builds)('%s: folioLock takes a free lock', (_, api) => {
-    const [memory, pfn] = frame();
-    api.folioLock(memory, pfn);
-    expect(folioTrylock(memory, pfn)).toBe(false);
-  });
-
-  it.each(builds)('%s: nobody will ever unlock it: DEADLOCK', (_, api) => {
-    const [memory, pfn] = frame();
-    folioTrylock(memory, pfn);
-    expect(codeOf(() => api.folioLock(memory, pfn))).toBe('DEADLOCK');
-  });
-
-  it('sched: a second task sleeps until the first unlocks', () => {
-    const [memory, pfn] = frame();
-    runTask(memory.sched, coloured.folioLock(memory, pfn));
-    const task = spawn(memory.sched, 'second', coloured.folioLock(memory, pfn));
-    stepTask(memory.sched, task);
-    stepTask(memory.sched, task);
-    expect(task.state).toBe(TASK_WAITING);
-    folioUnlock(memory, pfn);
-    stepTask(memory.sched, task);
-    expect(task.state).toBe(TASK_DONE);
-    expect(testFlag(memory.phys, pfn, PG_LOCKED)).toBe(true);
   });
 });

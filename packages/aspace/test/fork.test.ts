@@ -47,7 +47,22 @@ import {
 } from '@mmkit/phys';
 import { spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import { Vma, VM_MAYSHARE, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE } from '@mmkit/vma';
-import { addVma, AT, builds, entryAt, machine, mapAnon, PAGE, rawAt, RW, setLeaf, setRaw, space } from './builds.ts';
+import {
+  addVma,
+  AT,
+  builds,
+  entryAt,
+  formats,
+  machine,
+  mapAnon,
+  PAGE,
+  rawAt,
+  RW,
+  setLeaf,
+  setRaw,
+  space,
+  swapEntry,
+} from './builds.ts';
 
 const WRITABLE = E_USER | E_YOUNG | E_DIRTY | E_WRITE;
 
@@ -142,9 +157,7 @@ describe.each(builds)('%s: copyPageRange, row by row of N.10', (_, api) => {
 
   it('a non-present entry is copied', () => {
     const f = family();
-    const swap = rawAt(f.mm, AT);
-    swap.lo = 0xffff_fc00 | 0;
-    swap.hi = 0x07ff_ffff;
+    const swap = swapEntry(f.memory.format, 1);
     setRaw(f.mm, AT, swap);
     copyAll(f);
     expect(rawAt(f.child, AT)).toEqual(swap);
@@ -284,7 +297,7 @@ function exhaust(phys: Memory['phys'], left = 0): number[] {
   return hoard;
 }
 
-describe('sched: between the points of fork', () => {
+describe.each(formats)('sched %s: between the points of fork', () => {
   function forking(f: Family): { step: () => number; done: () => boolean } {
     const task = spawn(f.memory.sched, 'fork', coloured.copyPageRange(f.child, f.mm, f.vma, f.copy));
     return {

@@ -4,6 +4,8 @@ import {
   anonVmaId,
   anonVmaPrepare,
   linearPageIndex,
+  linux3_14,
+  linux4_8,
   linux6_18,
   maybeMkwrite,
   vmNormalPage,
@@ -22,7 +24,7 @@ import {
 } from '@mmkit/pgtable';
 import { Vma, VM_EXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE } from '@mmkit/vma';
 import fc from 'fast-check';
-import { machine } from './builds.ts';
+import { formats, machine } from './builds.ts';
 
 const MAY = VM_MAYREAD | VM_MAYWRITE;
 
@@ -60,7 +62,7 @@ describe('from VMA flags to entry flags (N.19, N.22)', () => {
   });
 });
 
-describe('anon_vma', () => {
+describe.each(formats)('%s: anon_vma', () => {
   it('a VMA gets one at its first write fault and keeps it; numbers count from 1', () => {
     const memory = machine();
     const one = new Vma(0, 4096, VM_READ, 0);
@@ -81,11 +83,38 @@ describe('anon_vma', () => {
 });
 
 describe('policy', () => {
-  it('Linux 6.18 has every rule on, and cannot be changed', () => {
+  it('Linux 6.18 has every protection on, and none of the era that had none', () => {
     const { name, ...rules } = linux6_18;
     expect(name).toBe('linux6_18');
-    expect(Object.values(rules).every((rule) => rule === true)).toBe(true);
-    expect(Object.isFrozen(linux6_18)).toBe(true);
+    expect(rules).toEqual({
+      writeProtectSeq: true,
+      earlyCopy: true,
+      fastRecheck: true,
+      unshare: true,
+      flushByIpi: true,
+      tableFreeWaits: true,
+      reuse: 'exclusive',
+      forcedWrite: 'exclusive',
+      forceShared: false,
+      nowaitClears: false,
+      rdmaPins: true,
+    });
+  });
+
+  it('the presets cannot be changed, and are named', () => {
+    for (const policy of [linux3_14, linux4_8, linux6_18]) expect(Object.isFrozen(policy)).toBe(true);
+    expect([linux3_14.name, linux4_8.name]).toEqual(['linux3_14', 'linux4_8']);
+  });
+
+  it('A.9: 3.14 and 4.8 differ in forced writes alone', () => {
+    const { name: _, forcedWrite, forceShared, ...older } = linux3_14;
+    expect([forcedWrite, forceShared, linux4_8.forcedWrite, linux4_8.forceShared]).toEqual([
+      'read',
+      true,
+      'cow',
+      false,
+    ]);
+    expect(linux4_8).toMatchObject(older);
   });
 
   it('a machine follows 6.18 unless told otherwise', () => {

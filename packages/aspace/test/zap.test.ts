@@ -26,9 +26,33 @@ import {
   tryGrabFolio,
   writeBytes,
 } from '@mmkit/phys';
-import { localIrqRestore, rcuReadUnlock, SimTask, spawn, stepTask, TASK_DONE, TASK_WAITING } from '@mmkit/task';
+import {
+  localIrqRestore,
+  rcuReadUnlock,
+  SimTask,
+  spawn,
+  stepTask,
+  TASK_DONE,
+  TASK_WAITING,
+  wakeAll,
+} from '@mmkit/task';
 import { localIrqSave, rcuReadLock } from '@mmkit/task/sched';
-import { addVma, AT, builds, entryAt, machine, mapAnon, PAGE, rawAt, RW, setLeaf, setRaw, space } from './builds.ts';
+import {
+  addVma,
+  AT,
+  builds,
+  entryAt,
+  formats,
+  machine,
+  mapAnon,
+  PAGE,
+  rawAt,
+  RW,
+  setLeaf,
+  setRaw,
+  space,
+  swapEntry,
+} from './builds.ts';
 
 const TABLE_SPAN = 0x20_0000;
 
@@ -98,10 +122,7 @@ describe.each(builds)('%s: zapPageRange', (_, api) => {
     const mm = space(machine());
     const { phys } = mm.memory;
     setLeaf(mm, AT, phys.zeroPfn, E_USER | E_SPECIAL);
-    const swap = createEntry();
-    swap.lo = 0xffff_fe00 | 0;
-    swap.hi = 0x07ff_ffff;
-    setRaw(mm, AT + PAGE, swap);
+    setRaw(mm, AT + PAGE, swapEntry(mm.memory.format, 1));
     api.zapPageRange(mm, AT, AT + 2 * PAGE);
     expect([rawAt(mm, AT), rawAt(mm, AT + PAGE)]).toEqual([createEntry(), createEntry()]);
     expect(pageRefCount(phys, phys.zeroPfn)).toBe(1);
@@ -127,7 +148,7 @@ describe.each(builds)('%s: zapPageRange', (_, api) => {
   });
 });
 
-describe('sched: the order of N.11', () => {
+describe.each(formats)('sched %s: the order of N.11', (architecture) => {
   let memory: Memory;
 
   function until(task: SimTask, state: number): void {
@@ -158,7 +179,7 @@ describe('sched: the order of N.11', () => {
     expect(pageRefCount(memory.phys, pfn)).toBe(0);
   });
 
-  it('the flush waits for a CPU with interrupts off, and the page is not freed meanwhile', () => {
+  const byInterrupt = (): void => {
     const { mm, pfn } = mapped();
     touch(mm, 1, AT);
     const walker = spawn(memory.sched, 'walker', irqOff(memory), 1);
@@ -175,7 +196,37 @@ describe('sched: the order of N.11', () => {
     expect(pageRefCount(memory.phys, pfn)).toBe(1);
     stepTask(memory.sched, task);
     expect(pageRefCount(memory.phys, pfn)).toBe(0);
-  });
+  };
+
+  const byBroadcast = (): void => {
+    const { mm, pfn } = mapped();
+    touch(mm, 1, AT);
+    const walker = spawn(memory.sched, 'walker', irqOff(memory), 1);
+    stepTask(memory.sched, walker);
+    stepTask(memory.sched, walker);
+    memory.accessing = 0b10;
+    const task = spawn(memory.sched, 'zap', coloured.zapPageRange(mm, AT, AT + PAGE), 0);
+    until(task, TASK_WAITING);
+    expect(cached(mm, 1, AT)).toBe(-1);
+    expect(pageRefCount(memory.phys, pfn)).toBe(1);
+    memory.accessing = 0;
+    wakeAll(memory.sched.cpus[1]!.irqOn);
+    until(task, TASK_DONE);
+    expect(memory.sched.cpus[1]!.irqOwner).toBe(walker);
+    expect(pageRefCount(memory.phys, pfn)).toBe(0);
+  };
+
+  it.each([
+    architecture === 'x86-64'
+      ? ([
+          'N.11: the flush waits for a CPU with interrupts off, and the page is not freed meanwhile',
+          byInterrupt,
+        ] as const)
+      : ([
+          'N.20: the flush waits for an access under way on another CPU, not for interrupts off there',
+          byBroadcast,
+        ] as const),
+  ])('%s', (_rule, check) => check());
 
   it('a CPU outside the mask is not interrupted', () => {
     const { mm } = mapped();
@@ -285,7 +336,7 @@ describe.each(builds)('%s: flushTlbRange', (_, api) => {
   });
 });
 
-describe('memory', () => {
+describe.each(formats)('%s: memory', () => {
   it('countFrames sees what a machine is made of: nothing used, a TLB a CPU, no faults', () => {
     const memory = machine({ cpus: 3, frames: 32 });
     expect(countFrames(memory.phys).used).toBe(0);

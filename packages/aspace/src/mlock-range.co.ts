@@ -1,0 +1,29 @@
+/** mlock and munlock of what is mapped already (Linux: mlock_pte_range). Entries are read under the page-table lock. */
+import type { Task } from '@mmkit/base';
+import { createCursor, createDecoded, createEntry, ENTRY_LEAF, nextRun, readEntry } from '@mmkit/pgtable';
+import { ptlUnlock } from './folio.ts';
+import { ptlLock } from './lock.co.ts';
+import { mlockFolio, munlockFolio } from './mlock.ts';
+import { MM_ROOT, Mm } from './mm.ts';
+import { vmNormalPage } from './prot.ts';
+
+/** Counts every page mapped in [start, end) as mlocked once more, or with `locked` false once less. */
+export function* mlockRange(mm: Mm, start: number, end: number, locked: boolean): Task<void> {
+  const { memory } = mm;
+  const { tables, format, phys } = memory;
+  const entry = createEntry();
+  const decoded = createDecoded();
+  const cursor = createCursor(start, end);
+  while (nextRun(tables, mm.words[MM_ROOT]!, cursor)) {
+    yield* ptlLock(memory, cursor.table);
+    for (let at = cursor.index; at < cursor.index + cursor.count; at++) {
+      readEntry(tables, cursor.table, at, entry);
+      format.decode(entry.lo, entry.hi, 0, decoded);
+      const pfn = decoded.kind === ENTRY_LEAF ? vmNormalPage(decoded) : -1;
+      if (pfn < 0) continue;
+      if (locked) mlockFolio(phys, pfn);
+      else munlockFolio(phys, pfn);
+    }
+    ptlUnlock(memory, cursor.table);
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * Pages that mlocked VMAs map (Linux: mlock_folio, munlock_folio): PG_mlocked and PG_unevictable are set while at least one
+ * does. How many do lies in the frame's COLD_PREV word, which a page off the evictable lists has no other use for (Linux:
+ * mlock_count). Changed under the page-table lock; Linux's per-CPU batches do not exist.
+ */
+import { clearFlag, COLD_PREV, COLD_WORDS, PG_MLOCKED, PG_UNEVICTABLE, Phys, setFlag, testFlag } from '@mmkit/phys';
+import { VM_LOCKED, VM_SPECIAL } from '@mmkit/vma';
+import type { Vma } from '@mmkit/vma';
+
+/** Page `pfn` has been mapped in `vma` (mlock_vma_folio): counted when the VMA is mlocked. */
+export function mlockVmaFolio(phys: Phys, vma: Vma, pfn: number): void {
+  if ((vma.flags & (VM_LOCKED | VM_SPECIAL)) === VM_LOCKED) mlockFolio(phys, pfn);
+}
+
+/** Page `pfn` is mapped in `vma` no more (munlock_vma_folio). */
+export function munlockVmaFolio(phys: Phys, vma: Vma, pfn: number): void {
+  if ((vma.flags & (VM_LOCKED | VM_SPECIAL)) === VM_LOCKED) munlockFolio(phys, pfn);
+}
+
+/** One mlocked mapping more. */
+export function mlockFolio(phys: Phys, pfn: number): void {
+  const at = pfn * COLD_WORDS + COLD_PREV;
+  phys.cold[at] = testFlag(phys, pfn, PG_MLOCKED) ? phys.cold[at]! + 1 : 1;
+  setFlag(phys, pfn, PG_MLOCKED | PG_UNEVICTABLE);
+}
+
+/** One mlocked mapping less; nothing for a page that has none. */
+export function munlockFolio(phys: Phys, pfn: number): void {
+  if (!testFlag(phys, pfn, PG_MLOCKED)) return;
+  const at = pfn * COLD_WORDS + COLD_PREV;
+  phys.cold[at] = phys.cold[at]! - 1;
+  if (phys.cold[at] === 0) clearFlag(phys, pfn, PG_MLOCKED | PG_UNEVICTABLE);
+}

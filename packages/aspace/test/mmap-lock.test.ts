@@ -1,0 +1,127 @@
+/** mmap_lock, N.23: our semaphore, or a lock given in its place. */
+import { describe, expect, it } from 'vitest';
+import { Mm } from '@mmkit/aspace';
+import type { MmapLock } from '@mmkit/aspace';
+import { EINTR } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { allocRoot } from '@mmkit/pgtable';
+import { isLocked, isWriteLocked, readerCount } from '@mmkit/rwsem';
+import { createVmaTree } from '@mmkit/vma';
+import { builds, codeOf, machine, space } from './builds.ts';
+
+describe.each(builds)('%s: mmap_lock that is our semaphore', (_, api) => {
+  it('read holds add up and are given back', () => {
+    const mm = space(machine());
+    api.mmapReadLock(mm);
+    expect(api.mmapReadLockKillable(mm)).toBe(0);
+    expect(api.mmapReadTrylock(mm)).toBe(true);
+    expect([readerCount(mm.mmapLock), api.mmapIsLocked(mm), api.mmapWriteTrylock(mm)]).toEqual([3, true, false]);
+    for (let i = 0; i < 3; i++) api.mmapReadUnlock(mm);
+    expect([isLocked(mm.mmapLock), api.mmapIsLocked(mm)]).toEqual([false, false]);
+  });
+
+  it('by the trylock the write hold is alone', () => {
+    const mm = space(machine());
+    expect(api.mmapWriteTrylock(mm)).toBe(true);
+    expect([isWriteLocked(mm.mmapLock), api.mmapIsLocked(mm), api.mmapReadTrylock(mm)]).toEqual([true, true, false]);
+    api.mmapWriteUnlock(mm);
+    expect(isLocked(mm.mmapLock)).toBe(false);
+  });
+
+  it('mmap_assert_locked: held for reading or writing, or LOCK_NOT_HELD', () => {
+    const mm = space(machine());
+    expect(codeOf(() => api.mmapAssertLocked(mm))).toBe('LOCK_NOT_HELD');
+    api.mmapReadTrylock(mm);
+    expect(codeOf(() => api.mmapAssertLocked(mm))).toBe(undefined);
+  });
+});
+
+/** Says what was asked of it, and takes the sched's word for nothing. */
+class Recorder implements MmapLock {
+  readonly calls: string[] = [];
+  readonly inTasks: boolean;
+  held = false;
+
+  constructor(inTasks: boolean) {
+    this.inTasks = inTasks;
+  }
+
+  private answer<T>(call: string, result: T): T {
+    this.calls.push(call);
+    return result;
+  }
+
+  private later<T>(call: string, result: T): T | Task<T> {
+    const answer = (): T => this.answer(call, result);
+    return this.inTasks
+      ? (function* () {
+          yield 1;
+          return answer();
+        })()
+      : answer();
+  }
+
+  readLock(): void | Task<void> {
+    return this.later<void>('readLock', undefined);
+  }
+  readLockKillable(): number | Task<number> {
+    return this.later('readLockKillable', -EINTR);
+  }
+  writeLock(): void | Task<void> {
+    return this.later<void>('writeLock', undefined);
+  }
+  writeLockKillable(): number | Task<number> {
+    return this.later('writeLockKillable', -EINTR);
+  }
+  readTrylock(): boolean {
+    return this.answer('readTrylock', false);
+  }
+  writeTrylock(): boolean {
+    return this.answer('writeTrylock', true);
+  }
+  readUnlock(): void {
+    this.calls.push('readUnlock');
+  }
+  writeUnlock(): void {
+    this.calls.push('writeUnlock');
+  }
+  isLocked(): boolean {
+    return this.held;
+  }
+}
+
+describe.each(builds)('%s: a lock in its place', (name, api) => {
+  function foreign(): { mm: Mm; lock: Recorder } {
+    const memory = machine();
+    const lock = new Recorder(name.startsWith('sched'));
+    return { mm: new Mm(memory, allocRoot(memory.tables), lock, createVmaTree(), () => 0), lock };
+  }
+
+  it('is asked, and its answers are given', () => {
+    const { mm, lock } = foreign();
+    api.mmapReadLock(mm);
+    api.mmapWriteLock(mm);
+    expect([api.mmapReadLockKillable(mm), api.mmapWriteLockKillable(mm)]).toEqual([-EINTR, -EINTR]);
+    expect([api.mmapReadTrylock(mm), api.mmapWriteTrylock(mm)]).toEqual([false, true]);
+    api.mmapReadUnlock(mm);
+    api.mmapWriteUnlock(mm);
+    expect(lock.calls).toEqual([
+      'readLock',
+      'writeLock',
+      'readLockKillable',
+      'writeLockKillable',
+      'readTrylock',
+      'writeTrylock',
+      'readUnlock',
+      'writeUnlock',
+    ]);
+  });
+
+  it('says itself whether it is held; it is no semaphore', () => {
+    const { mm, lock } = foreign();
+    expect([api.mmapIsLocked(mm), codeOf(() => api.mmapAssertLocked(mm))]).toEqual([false, 'LOCK_NOT_HELD']);
+    lock.held = true;
+    expect([api.mmapIsLocked(mm), codeOf(() => api.mmapAssertLocked(mm))]).toEqual([true, undefined]);
+    expect(codeOf(() => mm.mmapLock)).toBe('FOREIGN_LOCK');
+  });
+});
