@@ -11,6 +11,7 @@ import {
   ptlUnlock,
   linearPageIndex,
   maybeMkwrite,
+  mlockVmaFolio,
   Mm,
   vmPageProt,
 } from '@mmkit/aspace';
@@ -61,6 +62,7 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
   } else {
     if (page >= 0) {
       folioAddNewAnonRmap(phys, page, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+      mlockVmaFolio(phys, vma, page);
       mm.anonPages++;
     }
     format.encode(decoded, 0, entry);

@@ -6,6 +6,8 @@ export const VM_FAULT_OOM = 0x1;
 export const VM_FAULT_SIGBUS = 0x2;
 /** Storage was touched. */
 export const VM_FAULT_MAJOR = 0x4;
+/** Copy-on-write was broken for a write (up to 5.19; A.9). */
+export const VM_FAULT_WRITE = 0x8;
 /** Poisoned base page. */
 export const VM_FAULT_HWPOISON = 0x10;
 /** Poisoned huge page. */

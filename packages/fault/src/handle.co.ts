@@ -1,10 +1,11 @@
 /**
- * The page-fault handler (Linux: handle_mm_fault, handle_pte_fault; N.2) for anonymous memory. Returning 0 without
+ * The page-fault handler (Linux: handle_mm_fault, handle_pte_fault; N.2) for anonymous memory and files. Returning 0 without
  * having changed anything is normal: the access, or GUP, looks again. Caller holds mmap_lock for reading.
  */
 import { P_FAULT_READ } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { ptlUnlock, Mm } from '@mmkit/aspace';
+import { isGuardMarker, ptlUnlock, Mm } from '@mmkit/aspace';
+import type { Policy } from '@mmkit/aspace';
 import { ptlLock } from '@mmkit/aspace/sched';
 import {
   createDecoded,
@@ -19,13 +20,16 @@ import {
   readEntry,
   writeEntry,
 } from '@mmkit/pgtable';
-import { isCowMapping, VM_MAYWRITE, VM_WRITE } from '@mmkit/vma';
+import { isCowMapping, VM_MAYWRITE, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { doAnonymousPage } from './anon.co.ts';
 import { mmRoot, pteSame } from './entry.ts';
+import { doFault } from './file.co.ts';
 import {
+  FAULT_FLAG_TRIED,
   FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
+  VM_FAULT_ERROR,
   VM_FAULT_MAJOR,
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
@@ -35,19 +39,23 @@ import { doWpPage } from './wp.co.ts';
 
 /**
  * Handles one fault at `address` (bytes, inside `vma`): VM_FAULT_* bits. The VMA must not be touched after a result with
- * VM_FAULT_RETRY. Counts PGFAULT for every result but RETRY (A.10).
+ * VM_FAULT_RETRY: mmap_lock was given back then, unless with FAULT_FLAG_RETRY_NOWAIT. Counts PGFAULT for every result but
+ * RETRY, and, without an error, the fault of the current task, major also when it was tried before (A.10, since 5.9).
  */
 export function* handleMmFault(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
   const result = yield* handleFault(mm, vma, address - (address % mm.memory.phys.pageSize), flags);
-  if ((result & VM_FAULT_RETRY) === 0) {
-    mm.memory.stat.pgfault++;
-    if ((result & VM_FAULT_MAJOR) !== 0) mm.memory.stat.pgmajfault++;
-  }
+  const { stat, sched } = mm.memory;
+  if ((result & VM_FAULT_MAJOR) !== 0) stat.pgmajfault++;
+  if ((result & VM_FAULT_RETRY) !== 0) return result;
+  stat.pgfault++;
+  if ((result & VM_FAULT_ERROR) !== 0) return result;
+  if ((result & VM_FAULT_MAJOR) !== 0 || (flags & FAULT_FLAG_TRIED) !== 0) sched.current.maj_flt++;
+  else sched.current.min_flt++;
   return result;
 }
 
 function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
-  const problem = faultFlagsProblem(vma, flags);
+  const problem = faultFlagsProblem(mm.memory.policy, vma, flags);
   if (problem !== null) {
     mm.memory.warn(problem);
     return VM_FAULT_SIGSEGV;
@@ -57,14 +65,15 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
   const { memory } = mm;
   const { tables, format } = memory;
   const table = leafTable(tables, mmRoot(mm), address);
-  if (table < 0) return yield* doAnonymousPage(mm, vma, address, flags);
+  if (table < 0) return yield* doPteMissing(mm, vma, address, flags);
   const index = leafIndex(format, address);
   const orig = createEntry();
   const entry = createEntry();
   const decoded = createDecoded();
   readEntry(tables, table, index, orig);
   format.decode(orig.lo, orig.hi, 0, decoded);
-  if (decoded.kind === ENTRY_NONE) return yield* doAnonymousPage(mm, vma, address, flags);
+  if (decoded.kind === ENTRY_NONE) return yield* doPteMissing(mm, vma, address, flags);
+  if (isGuardMarker(decoded)) return VM_FAULT_SIGSEGV;
   // Nothing in this machine swaps or migrates: a non-present entry is not ours.
   if (decoded.kind !== ENTRY_LEAF) return VM_FAULT_SIGBUS;
   yield* ptlLock(memory, table);
@@ -84,12 +93,19 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
   return 0;
 }
 
+/** Nothing is mapped at `address` (do_pte_missing). */
+function* doPteMissing(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
+  return vmaIsAnonymous(vma)
+    ? yield* doAnonymousPage(mm, vma, address, flags)
+    : yield* doFault(mm, vma, address, flags);
+}
+
 /** What no caller may ask for (sanitize_fault_flags); null when all is well. */
-function faultFlagsProblem(vma: Vma, flags: number): string | null {
+function faultFlagsProblem(policy: Policy, vma: Vma, flags: number): string | null {
   if ((flags & FAULT_FLAG_WRITE) === 0) return null;
   if ((flags & FAULT_FLAG_UNSHARE) !== 0) return 'a fault that both writes and unshares';
   if ((vma.flags & VM_MAYWRITE) === 0) return 'a write fault where nothing may be written';
-  // A forced write reaches copy-on-write VMAs only.
-  const forced = (vma.flags & VM_WRITE) === 0 && !isCowMapping(vma.flags);
+  // A forced write reaches copy-on-write VMAs only (today).
+  const forced = (vma.flags & VM_WRITE) === 0 && !isCowMapping(vma.flags) && !policy.forceShared;
   return forced ? 'a forced write fault in a shared mapping' : null;
 }

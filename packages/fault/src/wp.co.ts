@@ -1,6 +1,7 @@
 /**
  * Write-protect faults (Linux: do_wp_page, wp_page_copy; N.4): a store to, or an unshare of, a present read-only page.
- * A page that is exclusive, or has no reference but this mapping, is reused; any other is copied. Called with the
+ * In private memory a page that is exclusive, or has no reference but this mapping, is reused; any other, pages of a file
+ * too, is copied. In shared memory the page itself becomes writable. Called with the
  * page-table lock held; returns with it dropped.
  */
 import { P_FAULT_LOCK } from '@mmkit/base';
@@ -8,14 +9,15 @@ import type { Task } from '@mmkit/base';
 import {
   anonVmaId,
   anonVmaPrepare,
+  countRss,
   folioAddNewAnonRmap,
   folioMoveAnonRmap,
   folioRemoveRmap,
   folioTestAnon,
-  folioTrylock,
-  folioUnlock,
   linearPageIndex,
   maybeMkwrite,
+  mlockVmaFolio,
+  munlockVmaFolio,
   Mm,
   pageAnonExclusive,
   ptlUnlock,
@@ -23,6 +25,7 @@ import {
   vmPageProt,
 } from '@mmkit/aspace';
 import { flushTlbRange, ptlLock } from '@mmkit/aspace/sched';
+import { folioTrylock, folioUnlock } from '@mmkit/filemap';
 import {
   clearEntry,
   createDecoded,
@@ -44,12 +47,16 @@ import {
   getPage,
   GFP_HIGHUSER_MOVABLE,
   GFP_ZERO,
+  pageMapCount,
   pageRefCount,
   putPage,
 } from '@mmkit/phys';
+import { VM_MAYSHARE, VM_SHARED, VM_WRITE } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { pteSame } from './entry.ts';
-import { FAULT_FLAG_UNSHARE, VM_FAULT_OOM } from './flags.ts';
+import { FileFault } from './file-fault.ts';
+import { FAULT_FLAG_UNSHARE, VM_FAULT_OOM, VM_FAULT_WRITE } from './flags.ts';
+import { wpPageShared } from './shared.co.ts';
 
 /**
  * Handles a write (or FAULT_FLAG_UNSHARE) to the read-only entry `entry` at `index` of `table`, whose lock is held.
@@ -69,6 +76,9 @@ export function* doWpPage(
   const decoded = createDecoded();
   format.decode(entry.lo, entry.hi, 0, decoded);
   const pfn = vmNormalPage(decoded);
+  if (pfn >= 0 && isShared(mm, vma)) {
+    return yield* wpPageShared(new FileFault(mm, vma, address, flags), table, index, entry, pfn);
+  }
   if (pfn >= 0 && folioTestAnon(phys, pfn) && (pageAnonExclusive(phys, pfn) || canReuseAnonFolio(mm, vma, pfn))) {
     if ((flags & FAULT_FLAG_UNSHARE) === 0) {
       decoded.flags |= E_YOUNG | E_DIRTY | maybeMkwrite(vma.flags);
@@ -76,7 +86,7 @@ export function* doWpPage(
       writeEntry(tables, table, index, entry);
     }
     ptlUnlock(memory, table);
-    return 0;
+    return cowBroken(mm);
   }
   if (pfn >= 0) getPage(phys, pfn);
   ptlUnlock(memory, table);
@@ -85,10 +95,25 @@ export function* doWpPage(
   return result;
 }
 
-/** wp_can_reuse_anon_folio: nobody but this mapping holds the page, so this process may have it for itself. */
+/** True when a store changes the page itself; what a forced write puts into shared memory is private (`forceShared`). */
+function isShared(mm: Mm, vma: Vma): boolean {
+  if (mm.memory.policy.forceShared && (vma.flags & VM_WRITE) === 0) return false;
+  return (vma.flags & (VM_SHARED | VM_MAYSHARE)) !== 0;
+}
+
+/** What a done write returns: nothing today; earlier kernels told GUP so (A.9). */
+function cowBroken(mm: Mm): number {
+  return mm.memory.policy.forcedWrite === 'exclusive' ? 0 : VM_FAULT_WRITE;
+}
+
+/**
+ * wp_can_reuse_anon_folio: nobody but this mapping holds the page, so this process may have it for itself; reuse_swap_page
+ * of earlier kernels: nobody else maps it.
+ */
 function canReuseAnonFolio(mm: Mm, vma: Vma, pfn: number): boolean {
   const { memory } = mm;
-  if (pageRefCount(memory.phys, pfn) !== 1) return false;
+  const holders = memory.policy.reuse === 'mapcount' ? pageMapCount : pageRefCount;
+  if (holders(memory.phys, pfn) !== 1) return false;
   if (!folioTrylock(memory, pfn)) return false;
   folioMoveAnonRmap(memory.phys, pfn, anonVmaId(vma));
   folioUnlock(memory, pfn);
@@ -132,9 +157,14 @@ function* wpPageCopy(
   setDecoded(decoded, ENTRY_LEAF, copy, vmPageProt(vma.flags) | kept);
   format.encode(decoded, 0, now);
   writeEntry(tables, table, index, now);
-  if (old >= 0) folioRemoveRmap(phys, old);
-  else mm.anonPages++;
+  mlockVmaFolio(phys, vma, copy);
+  mm.anonPages++;
+  if (old >= 0) {
+    munlockVmaFolio(phys, vma, old);
+    countRss(mm, old, -1);
+    folioRemoveRmap(phys, old);
+  }
   ptlUnlock(memory, table);
   if (old >= 0) putPage(phys, old);
-  return 0;
+  return cowBroken(mm);
 }

@@ -1,11 +1,13 @@
-/** The package in both builds, small machines to try it on, and every schedule of a few tasks. */
+/** The package in both builds, small machines of both formats to try it on, and every schedule of a few tasks. */
+import { expect } from 'vitest';
 import { copyPageRange, createMemory, Memory, Mm, MM_ROOT } from '@mmkit/aspace';
 import type { MemoryOptions } from '@mmkit/aspace';
 import * as plain from '@mmkit/fault';
 import * as coloured from '@mmkit/fault/sched';
 import type { Task } from '@mmkit/base';
-import { allocRoot, createDecoded, createEntry, leafIndex, leafTable, readEntry } from '@mmkit/pgtable';
-import type { Decoded, Entry } from '@mmkit/pgtable';
+import { allocRoot, arm64, createDecoded, createEntry, ENTRY_NONPRESENT } from '@mmkit/pgtable';
+import { leafIndex, leafTable, readEntry, setDecoded, x86_64 } from '@mmkit/pgtable';
+import type { Decoded, Entry, Format } from '@mmkit/pgtable';
 import { allocPages, freePages, GFP_KERNEL, pageMapCount, pageRefCount, Phys } from '@mmkit/phys';
 import { createRwsem } from '@mmkit/rwsem';
 import { createSched, describeWaiters, isRunnable, runTask, Sched, spawn, stepTask } from '@mmkit/task';
@@ -14,10 +16,23 @@ import { createVmaTree, insertVma, Vma, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRI
 export type Handle = typeof plain.handleMmFault;
 const driven: Handle = (mm, vma, address, flags) =>
   runTask(mm.memory.sched, coloured.handleMmFault(mm, vma, address, flags));
-export const builds: readonly (readonly [string, Handle])[] = [
-  ['plain', plain.handleMmFault],
-  ['sched', driven],
+
+/** The page-table formats every test runs on, by name. */
+export const formats: readonly (readonly [string, Format])[] = [
+  ['x86-64', x86_64],
+  ['arm64', arm64],
 ];
+
+/** The format that the name of the running test's outermost describe block begins with (after the build); else x86-64. */
+export function testedFormat(): Format {
+  const block = expect.getState().currentTestName ?? '';
+  return formats.find(([name]) => block.replace(/^(plain|sched) /, '').startsWith(name))?.[1] ?? x86_64;
+}
+
+export const builds: readonly (readonly [string, Handle])[] = formats.flatMap(([name]): [string, Handle][] => [
+  [`plain ${name}`, plain.handleMmFault],
+  [`sched ${name}`, driven],
+]);
 
 /** Flags of a private VMA that may be read and written. */
 export const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
@@ -36,7 +51,13 @@ export interface Space {
 export function space(flags = RW, options: Partial<MemoryOptions> = {}): Space {
   const warnings: string[] = [];
   const warn = (what: string): void => void warnings.push(what);
-  const memory = createMemory({ sched: createSched({ cpus: 2 }), frames: 64, warn, ...options });
+  const memory = createMemory({
+    sched: createSched({ cpus: 2 }),
+    frames: 64,
+    format: testedFormat(),
+    warn,
+    ...options,
+  });
   return { ...spaceIn(memory, flags), warnings };
 }
 
@@ -53,6 +74,16 @@ export function forked(parent: Space): Space {
   child.vma.anonVma = parent.vma.anonVma;
   copyPageRange(child.mm, parent.mm, parent.vma, child.vma);
   return child;
+}
+
+/** A swap entry of type 0 with `offset`. */
+export function swapEntry(format: Format, offset: number): Entry {
+  const decoded = createDecoded();
+  setDecoded(decoded, ENTRY_NONPRESENT, 0, 0);
+  decoded.offset = offset;
+  const entry = createEntry();
+  format.encode(decoded, 0, entry);
+  return entry;
 }
 
 export function rawAt(mm: Mm, address: number): Entry {

@@ -5,7 +5,7 @@ import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE } from '@mmkit/fault';
 import { handleMmFault } from '@mmkit/fault/sched';
 import { E_WRITE, freeAllTables } from '@mmkit/pgtable';
 import { checkPhys, countFrames } from '@mmkit/phys';
-import { AT, builds, counts, entryAt, everySchedule, forked, PAGE, space } from './builds.ts';
+import { AT, builds, counts, entryAt, everySchedule, forked, formats, PAGE, space } from './builds.ts';
 import type { Space } from './builds.ts';
 
 const plain = builds[0]![1];
@@ -26,7 +26,7 @@ function fault({ mm, vma }: Space, flags: number): ReturnType<typeof handleMmFau
   return handleMmFault(mm, vma, AT, flags);
 }
 
-describe('sched: faults on the same page, under every schedule', () => {
+describe.each(formats)('sched %s: faults on the same page, under every schedule', () => {
   it('two first writes: one page; what the slower one had prepared is given back', () => {
     const schedules = everySchedule(() => {
       const s = space();

@@ -4,7 +4,7 @@ import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_SIGBUS, VM_FAULT_SIGSEGV
 import { createEntry, E_DIRTY, E_USER, E_WRITE, E_YOUNG, leafIndex, leafTableAlloc, writeEntry } from '@mmkit/pgtable';
 import { checkPhys } from '@mmkit/phys';
 import { VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE } from '@mmkit/vma';
-import { AT, builds, counts, entryAt, forked, PAGE, rawAt, RW, space } from './builds.ts';
+import { AT, builds, counts, entryAt, forked, PAGE, rawAt, RW, space, swapEntry } from './builds.ts';
 
 const READ_ONLY = VM_READ | VM_MAYREAD | VM_MAYWRITE;
 
@@ -93,9 +93,7 @@ describe.each(builds)('%s: N.2, the present entry', (_, handle) => {
 
   it('a non-present entry is not handled here: SIGBUS, nothing changed', () => {
     const { mm, vma, memory } = space();
-    const swap = createEntry();
-    swap.lo = 0xffff_fc00 | 0;
-    swap.hi = 0x07ff_ffff;
+    const swap = swapEntry(memory.format, 1);
     const table = leafTableAlloc(memory.tables, mm.words[0]!, AT);
     writeEntry(memory.tables, table, leafIndex(memory.format, AT), swap);
     for (const flags of [0, FAULT_FLAG_WRITE]) expect(handle(mm, vma, AT, flags)).toBe(VM_FAULT_SIGBUS);

@@ -3,6 +3,7 @@ import { anonVmaId, folioAnonVma, MM_CPUMASK, MM_ROOT, pageAnonExclusive, zapPag
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM } from '@mmkit/fault';
 import { handleMmFault } from '@mmkit/fault/sched';
 import {
+  arm64,
   ACCESS_READ,
   createEntry,
   createTranslation,
@@ -34,7 +35,7 @@ import {
 } from '@mmkit/phys';
 import { spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import { VM_WRITE } from '@mmkit/vma';
-import { AT, builds, counts, entryAt, exhaust, forked, PAGE, rawAt, RW, space } from './builds.ts';
+import { AT, builds, counts, entryAt, exhaust, forked, formats, PAGE, rawAt, RW, space } from './builds.ts';
 import type { Handle, Space } from './builds.ts';
 
 const WRITABLE = E_USER | E_YOUNG | E_DIRTY | E_WRITE;
@@ -192,11 +193,12 @@ describe.each(builds)('%s: N.4 and B.15 #6, an unshare fault', (_, handle) => {
     expect(counts(phys, pfn)).toEqual([1, 1]);
   });
 
-  it('soft-dirty and uffd-wp marks are kept', () => {
+  it('soft-dirty (where the architecture has it) and uffd-wp marks are kept', () => {
     const { child } = family(handle);
-    setFlags(child, E_USER | E_DIRTY | E_SOFT_DIRTY | E_UFFD_WP);
+    const marks = child.memory.format === arm64 ? E_UFFD_WP : E_SOFT_DIRTY | E_UFFD_WP;
+    setFlags(child, E_USER | E_DIRTY | marks);
     handle(child.mm, child.vma, AT, FAULT_FLAG_UNSHARE);
-    expect(entryAt(child.mm, AT).flags).toBe(E_USER | E_YOUNG | E_SOFT_DIRTY | E_UFFD_WP);
+    expect(entryAt(child.mm, AT).flags).toBe(E_USER | E_YOUNG | marks);
   });
 
   it('exclusive, or the only reference: the entry is not touched, the page is exclusive', () => {
@@ -229,7 +231,7 @@ describe.each(builds)('%s: N.4 and B.15 #6, an unshare fault', (_, handle) => {
   });
 });
 
-describe('sched: N.4, the copy and the TLBs', () => {
+describe.each(formats)('sched %s: N.4, the copy and the TLBs', () => {
   it('the old translation is gone everywhere before the new entry can be seen', () => {
     const { child, pfn } = family(builds[0]![1]);
     const { mm, memory } = child;

@@ -1,0 +1,38 @@
+/** Entering a page of a file, or the private copy of one, into a page table (Linux: set_pte_range; N.5). */
+import {
+  anonVmaId,
+  countRss,
+  folioAddFileRmap,
+  folioAddNewAnonRmap,
+  maybeMkwrite,
+  mlockVmaFolio,
+  vmaPageProt,
+} from '@mmkit/aspace';
+import { createDecoded, createEntry, E_DIRTY, E_WRITE, ENTRY_LEAF, setDecoded, writeEntry } from '@mmkit/pgtable';
+import { PG_DIRTY, testFlag } from '@mmkit/phys';
+import { VM_SHARED } from '@mmkit/vma';
+import type { FileFault } from './file-fault.ts';
+import { FAULT_FLAG_WRITE } from './flags.ts';
+
+/**
+ * Maps page `pfn`, at `index` of the file, by entry `at` of `table`, which is empty and whose lock is held. The mapping
+ * takes over one reference of the caller's. A write to private memory maps a new anonymous page.
+ */
+export function setPte(fault: FileFault, table: number, at: number, pfn: number, index: number): void {
+  const { mm, vma } = fault;
+  const { phys, format, tables } = mm.memory;
+  const write = (fault.flags & FAULT_FLAG_WRITE) !== 0;
+  let bits = vmaPageProt(vma);
+  if (write) bits |= E_DIRTY | maybeMkwrite(vma.flags);
+  // What is dirty already need not be marked by the processor.
+  else if ((bits & E_WRITE) !== 0 && testFlag(phys, pfn, PG_DIRTY)) bits |= E_DIRTY;
+  if (write && (vma.flags & VM_SHARED) === 0) folioAddNewAnonRmap(phys, pfn, anonVmaId(vma), index);
+  else folioAddFileRmap(phys, pfn);
+  mlockVmaFolio(phys, vma, pfn);
+  countRss(mm, pfn, 1);
+  const decoded = createDecoded();
+  const entry = createEntry();
+  setDecoded(decoded, ENTRY_LEAF, pfn, bits);
+  format.encode(decoded, 0, entry);
+  writeEntry(tables, table, at, entry);
+}
