@@ -9,6 +9,7 @@ import {
   EINVAL,
   FOLL_GET,
   FOLL_PIN,
+  FOLL_REMOTE,
   FOLL_TOUCH,
   FOLL_UNLOCKABLE,
   InvariantError,
@@ -18,6 +19,7 @@ import { Mm } from '@mmkit/aspace';
 import { getUserPagesLocked } from './engine.co.ts';
 import { gupFastFallback } from './fast.co.ts';
 import { gupArgsProblem } from './legality.ts';
+import type { LockState } from './request.ts';
 
 /** Smallest value of C's int. */
 const MIN_INT = -0x8000_0000;
@@ -35,6 +37,23 @@ export function* getUserPages(
 ): Task<number> {
   if (!valid(mm, start, nr, flags, FOLL_TOUCH, pages)) return -EINVAL;
   return yield* getUserPagesLocked(mm, start, nr, pages, 0, { value: 1 }, flags | FOLL_TOUCH);
+}
+
+/**
+ * As getUserPages, for another process's memory (Linux: get_user_pages_remote). mmap_lock is held; given `locked`, whose
+ * value must be 1, a fault may drop it: the value is 0 then.
+ */
+export function* getUserPagesRemote(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: Uint32Array | null,
+  locked: LockState | null = null,
+): Task<number> {
+  const set = remoteFlags(locked) | FOLL_TOUCH;
+  if (!valid(mm, start, nr, flags, set, pages) || !heldOrTold(mm, locked)) return -EINVAL;
+  return yield* getUserPagesLocked(mm, start, nr, pages, 0, locked ?? { value: 1 }, flags | set);
 }
 
 /** As getUserPages, but takes and drops mmap_lock itself (Linux: get_user_pages_unlocked). -EAGAIN: killed while waiting for it. */
@@ -66,6 +85,20 @@ export function* pinUserPages(mm: Mm, start: number, nr: number, flags: number, 
   return yield* getUserPagesLocked(mm, start, nr, pages, 0, { value: 1 }, flags | FOLL_PIN);
 }
 
+/** Pins in another process's memory (Linux: pin_user_pages_remote); mmap_lock and `locked` as for getUserPagesRemote. */
+export function* pinUserPagesRemote(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: Uint32Array,
+  locked: LockState | null = null,
+): Task<number> {
+  const set = remoteFlags(locked) | FOLL_PIN | FOLL_TOUCH;
+  if (!valid(mm, start, nr, flags, set, pages) || !heldOrTold(mm, locked)) return 0;
+  return yield* getUserPagesLocked(mm, start, nr, pages, 0, locked ?? { value: 1 }, flags | set);
+}
+
 /** Pins without mmap_lock where the tables allow it (Linux: pin_user_pages_fast). `nr` as for getUserPagesFast. */
 export function* pinUserPagesFast(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
   if (!valid(mm, start, nr, flags, FOLL_PIN, pages, MIN_INT)) return -EINVAL;
@@ -89,6 +122,17 @@ function valid(
   const problem = gupArgsProblem(flags, toSet, pages);
   if (problem !== null) mm.memory.warn(problem);
   return problem === null;
+}
+
+function remoteFlags(locked: LockState | null): number {
+  return locked === null ? FOLL_REMOTE : FOLL_REMOTE | FOLL_UNLOCKABLE;
+}
+
+/** A caller that allows the lock to be dropped must hold it (the fourth rule of B.2). */
+function heldOrTold(mm: Mm, locked: LockState | null): boolean {
+  if (locked === null || locked.value === 1) return true;
+  mm.memory.warn('locked says that mmap_lock is not held');
+  return false;
 }
 
 /** Linux's fast walk does not expect 0 pages and would walk on (G.2). */

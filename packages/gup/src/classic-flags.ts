@@ -1,4 +1,4 @@
-/** FOLL_* of the documented call by the values of Linux 3.14 (A.2), and their translation to today's. */
+/** FOLL_* of the documented call by the values of Linux 3.14 and 4.8 (A.2), and their translation to today's. */
 import * as today from '@mmkit/base';
 
 /** The entry must be writable. */
@@ -13,13 +13,23 @@ export const FOLL_DUMP = 0x08;
 export const FOLL_FORCE = 0x10;
 /** Start I/O, do not wait for it, keep the lock. */
 export const FOLL_NOWAIT = 0x20;
+/** Split a huge page first; there is none here. */
+export const FOLL_SPLIT = 0x80;
 /** Report a poisoned page as -EHWPOISON. */
 export const FOLL_HWPOISON = 0x100;
+/** Take NUMA hinting faults; there are none here. */
+export const FOLL_NUMA = 0x200;
+/** Wait for migration entries; there are none here. */
+export const FOLL_MIGRATION = 0x400;
+/** Second pass after a retry (3.18 and up); not together with `nonblocking`. */
+export const FOLL_TRIED = 0x800;
+/** The mm is not the caller's own (4.6 and up). */
+export const FOLL_REMOTE = 0x2000;
 
 /** Every flag this call knows. */
-export const CLASSIC_FLAGS = 0x13f;
+export const CLASSIC_FLAGS = 0x2fbf;
 
-/** Today's flags for the classic ones. */
+/** Today's flags for the classic ones; those that mean nothing here fall away. */
 export function modernFlags(flags: number): number {
   let modern = 0;
   if ((flags & FOLL_WRITE) !== 0) modern |= today.FOLL_WRITE;
@@ -29,5 +39,7 @@ export function modernFlags(flags: number): number {
   if ((flags & FOLL_FORCE) !== 0) modern |= today.FOLL_FORCE;
   if ((flags & FOLL_NOWAIT) !== 0) modern |= today.FOLL_NOWAIT;
   if ((flags & FOLL_HWPOISON) !== 0) modern |= today.FOLL_HWPOISON;
+  if ((flags & FOLL_TRIED) !== 0) modern |= today.FOLL_TRIED;
+  if ((flags & FOLL_REMOTE) !== 0) modern |= today.FOLL_REMOTE;
   return modern;
 }

@@ -1,4 +1,12 @@
 export { __get_user_pages } from './classic.co.ts';
+export {
+  __get_user_pages_fast,
+  get_dump_page,
+  get_user_pages,
+  get_user_pages_fast,
+  get_user_pages_locked,
+  get_user_pages_unlocked,
+} from './classic-family.co.ts';
 export { setPageDirtyLock as set_page_dirty_lock } from './dirty.co.ts';
 export { put_page, set_page_dirty } from './classic-pages.ts';
 export {
@@ -6,8 +14,13 @@ export {
   FOLL_FORCE,
   FOLL_GET,
   FOLL_HWPOISON,
+  FOLL_MIGRATION,
   FOLL_NOWAIT,
+  FOLL_NUMA,
+  FOLL_REMOTE,
+  FOLL_SPLIT,
   FOLL_TOUCH,
+  FOLL_TRIED,
   FOLL_WRITE,
 } from './classic-flags.ts';
 export type { FaultCounters, LockState } from './request.ts';

@@ -2,11 +2,11 @@
  * The documented call: `__get_user_pages(tsk, mm, start, nr_pages, gup_flags, pages, vmas, nonblocking)` of Linux 3.9 to
  * 3.16 (reference A.1, A.3), over the same engine as today's family. Names and argument order are the manual page's.
  */
-import { checkAddress, checkInteger, checkPages, ERESTARTSYS, FOLL_UNLOCKABLE, InvariantError } from '@mmkit/base';
+import { checkAddress, checkInteger, checkPages, FOLL_UNLOCKABLE, InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import type { Vma } from '@mmkit/vma';
-import { CLASSIC_FLAGS, FOLL_GET, modernFlags } from './classic-flags.ts';
+import { CLASSIC_FLAGS, FOLL_GET, FOLL_TRIED, modernFlags } from './classic-flags.ts';
 import { getUserPagesRange } from './engine.co.ts';
 import { Request } from './request.ts';
 import type { FaultCounters, LockState } from './request.ts';
@@ -21,7 +21,7 @@ import type { FaultCounters, LockState } from './request.ts';
  * while mmap_sem is held.
  *
  * Returns the number of pages, which may be fewer than asked for; a negative errno when there was none; 0 when the first
- * needed a wait that `nonblocking` forbids. RangeError for bad JavaScript values; InvariantError 'FLAGS' for a flag that
+ * needed a wait that `nonblocking` or FOLL_NOWAIT forbids. RangeError for bad JavaScript values; InvariantError 'FLAGS' for a flag that
  * does not fit `pages` or is not one of classic-flags.ts.
  */
 export function* __get_user_pages(
@@ -42,8 +42,10 @@ export function* __get_user_pages(
   if ((gup_flags & ~CLASSIC_FLAGS) !== 0) throw new InvariantError('FLAGS', `unknown gup_flags ${gup_flags}`);
   if ((pages !== null) !== ((gup_flags & FOLL_GET) !== 0))
     throw new InvariantError('FLAGS', 'pages goes with FOLL_GET');
+  if (nonblocking !== null && (gup_flags & FOLL_TRIED) !== 0)
+    throw new InvariantError('FLAGS', 'FOLL_TRIED excludes nonblocking');
   if (nr_pages === 0) return 0;
   const flags = modernFlags(gup_flags) | (nonblocking === null ? 0 : FOLL_UNLOCKABLE);
-  const request = new Request(flags, pages, nonblocking, vmas, tsk, ERESTARTSYS);
+  const request = new Request(flags, pages, nonblocking, vmas, tsk, true);
   return yield* getUserPagesRange(mm, start, nr_pages < 0 ? Infinity : nr_pages, request);
 }

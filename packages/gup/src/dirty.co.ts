@@ -1,10 +1,10 @@
 /** Giving pinned pages back after they were written to (Linux: unpin_user_pages_dirty_lock, set_page_dirty_lock). */
 import { checkInteger, checkPages, FOLL_PIN } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { folioUnlock } from '@mmkit/aspace';
 import type { Memory } from '@mmkit/aspace';
-import { folioLock } from '@mmkit/aspace/sched';
-import { folioMaybeDmaPinned, gupPutFolio, PG_DIRTY, setFlag, testFlag } from '@mmkit/phys';
+import { folioMarkDirty, folioUnlock } from '@mmkit/filemap';
+import { folioLock } from '@mmkit/filemap/sched';
+import { folioMaybeDmaPinned, gupPutFolio, PG_DIRTY, testFlag } from '@mmkit/phys';
 
 /**
  * Marks each of the first `nr` pages dirty if `makeDirty`, then drops one pin of it. InvariantError when a page is not
@@ -26,10 +26,13 @@ export function* unpinUserPagesDirtyLock(
   }
 }
 
-/** Marks a page dirty under its lock, which truncation takes too; nothing when it is dirty already. */
+/**
+ * Marks a page dirty under its lock, which truncation takes too; nothing when it is dirty already. A page of a file will be
+ * written back for it; one that has left its file only has the flag (N.13).
+ */
 export function* setPageDirtyLock(memory: Memory, pfn: number): Task<void> {
   if (testFlag(memory.phys, pfn, PG_DIRTY)) return;
   yield* folioLock(memory, pfn);
-  setFlag(memory.phys, pfn, PG_DIRTY);
+  folioMarkDirty(memory.files, pfn);
   folioUnlock(memory, pfn);
 }

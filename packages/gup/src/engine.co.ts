@@ -9,11 +9,14 @@ import {
   EFAULT,
   EHWPOISON,
   EINTR,
+  EINVAL,
   EMLINK,
   ENOMEM,
+  ERESTARTSYS,
   FOLL_GET,
   FOLL_HWPOISON,
   FOLL_INTERRUPTIBLE,
+  FOLL_MADV_POPULATE,
   FOLL_NOFAULT,
   FOLL_NOWAIT,
   FOLL_PIN,
@@ -26,8 +29,8 @@ import {
   P_HAS_PINNED,
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { MM_FLAGS, Mm, MMF_HAS_PINNED } from '@mmkit/aspace';
-import { callFaultHandler } from '@mmkit/aspace/sched';
+import { Mm, MM_FLAGS, mmapAssertLocked, mmapReadUnlock, MMF_HAS_PINNED } from '@mmkit/aspace';
+import { callFaultHandler, mmapReadLockKillable } from '@mmkit/aspace/sched';
 import {
   FAULT_FLAG_ALLOW_RETRY,
   FAULT_FLAG_INTERRUPTIBLE,
@@ -44,44 +47,52 @@ import {
   VM_FAULT_MAJOR,
   VM_FAULT_OOM,
   VM_FAULT_RETRY,
+  VM_FAULT_WRITE,
 } from '@mmkit/fault';
 import { gupPutFolio } from '@mmkit/phys';
-import { assertHeld, upRead } from '@mmkit/rwsem';
-import { downReadKillable } from '@mmkit/rwsem/sched';
-import { vmaLookup } from '@mmkit/vma';
+import { VM_WRITE, vmaLookup } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { followPage, NEEDS_FAULT } from './lookup.co.ts';
 import type { LockState } from './request.ts';
-import { Request } from './request.ts';
+import { FOLL_COW, Request } from './request.ts';
 import { checkVmaFlags } from './vma-check.ts';
+
+/** From faultinPage: done, and the page is now a private copy that the VMA may not write (A.9). */
+const COW_BROKEN = 1;
 
 /**
  * Takes up to `nr` pages from `start` on: how many, or a negative errno when the first failed. mmap_lock is held; when the
  * request has `locked`, it may be dropped on the way (`locked.value` is 0 then). `nr` may be Infinity (classic).
  */
 export function* getUserPagesRange(mm: Mm, start: number, nr: number, request: Request): Task<number> {
-  assertHeld(mm.mmapLock);
+  mmapAssertLocked(mm);
   const pageSize = mm.memory.phys.pageSize;
-  const { sched } = mm.memory;
+  const { sched, policy } = mm.memory;
   const { flags, pages, vmas } = request;
   const first = request.at;
   let vma: Vma | null = null;
+  // Of the page at hand: what a forced write has been granted does not hold for the next one.
+  let foll = flags;
   let done = 0;
   let result = 0;
   while (done < nr) {
     if (vma === null || start >= vma.end) {
       vma = vmaLookup(mm.vmas, start);
-      result = vma === null ? -EFAULT : checkVmaFlags(vma, flags);
-      if (result !== 0) break;
+      result = vma === null ? -EFAULT : checkVmaFlags(policy, vma, flags);
+      if (result !== 0) {
+        if ((flags & FOLL_MADV_POPULATE) !== 0) result = vma === null ? -ENOMEM : -EINVAL;
+        break;
+      }
     }
     if (sched.current.killed) {
-      result = -request.signalErrno;
+      result = request.classic ? -ERESTARTSYS : -EINTR;
       break;
     }
-    const page = yield* followPage(mm, vma!, start, flags);
+    const page = yield* followPage(mm, vma!, start, foll);
     if (page === NEEDS_FAULT || page === -EMLINK) {
-      result = yield* faultinPage(mm, vma!, start, page === -EMLINK, request);
-      if (result === 0) {
+      result = yield* faultinPage(mm, vma!, start, foll, page === -EMLINK, request);
+      if (result >= 0) {
+        if (result === COW_BROKEN) foll = policy.forcedWrite === 'read' ? foll & ~FOLL_WRITE : foll | FOLL_COW;
         yield P_GUP_AGAIN;
         continue;
       }
@@ -100,6 +111,7 @@ export function* getUserPagesRange(mm: Mm, start: number, nr: number, request: R
     request.at++;
     done++;
     start += pageSize;
+    foll = flags;
   }
   return done > 0 ? done : result;
 }
@@ -112,9 +124,16 @@ function overrun(mm: Mm, request: Request, first: number, page: number): never {
   throw new InvariantError('PAGES_OVERRUN', `more than ${pages.length} pages, and pages has no more slots`);
 }
 
-/** One fault on behalf of GUP (faultin_page): 0, or a negative errno; -EBUSY and -EAGAIN: the lock may be gone. */
-function* faultinPage(mm: Mm, vma: Vma, address: number, unshare: boolean, request: Request): Task<number> {
-  const { flags, locked, tsk } = request;
+/** One fault on behalf of GUP (faultin_page): 0, COW_BROKEN, or a negative errno; -EBUSY, -EAGAIN: the lock may be gone. */
+function* faultinPage(
+  mm: Mm,
+  vma: Vma,
+  address: number,
+  flags: number,
+  unshare: boolean,
+  request: Request,
+): Task<number> {
+  const { locked, tsk } = request;
   if ((flags & FOLL_NOFAULT) !== 0) return -EFAULT;
   let fault = 0;
   if ((flags & FOLL_WRITE) !== 0) fault |= FAULT_FLAG_WRITE;
@@ -136,9 +155,12 @@ function* faultinPage(mm: Mm, vma: Vma, address: number, unshare: boolean, reque
     if ((result & VM_FAULT_MAJOR) !== 0) tsk.maj_flt++;
     else tsk.min_flt++;
   }
-  if ((result & VM_FAULT_RETRY) === 0) return 0;
-  if (locked !== null && (fault & FAULT_FLAG_RETRY_NOWAIT) === 0) locked.value = 0;
-  return -EBUSY;
+  if ((result & VM_FAULT_RETRY) !== 0) {
+    const kept = (fault & FAULT_FLAG_RETRY_NOWAIT) !== 0 && !(request.classic && mm.memory.policy.nowaitClears);
+    if (locked !== null && !kept) locked.value = 0;
+    return -EBUSY;
+  }
+  return (result & VM_FAULT_WRITE) !== 0 && (vma.flags & VM_WRITE) === 0 ? COW_BROKEN : 0;
 }
 
 /** vm_fault_to_errno. */
@@ -166,16 +188,16 @@ export function* getUserPagesLocked(
   const { sched, phys, stat } = mm.memory;
   let mustUnlock = false;
   if (locked.value === 0) {
-    if ((yield* downReadKillable(sched, mm.mmapLock)) !== 0) return -EAGAIN;
+    if ((yield* mmapReadLockKillable(mm)) !== 0) return -EAGAIN;
     mustUnlock = true;
     locked.value = 1;
   } else {
-    assertHeld(mm.mmapLock);
+    mmapAssertLocked(mm);
   }
   if ((flags & FOLL_PIN) !== 0) yield* setHasPinned(mm);
   else if (pages !== null) flags |= FOLL_GET;
   const unlockable = (flags & FOLL_UNLOCKABLE) !== 0;
-  const request = new Request(flags, pages, locked, null, null, EINTR);
+  const request = new Request(flags, pages, locked, null, null, false);
   request.at = at;
   let done = 0;
   let result = 0;
@@ -195,7 +217,7 @@ export function* getUserPagesLocked(
     }
     if (!unlockable) throw new InvariantError('LOCK_DROPPED', 'a fault handler dropped mmap_lock without leave');
     mustUnlock = true;
-    if (sched.current.killed || (yield* downReadKillable(sched, mm.mmapLock)) !== 0) {
+    if (sched.current.killed || (yield* mmapReadLockKillable(mm)) !== 0) {
       result = -EINTR;
       break;
     }
@@ -203,7 +225,7 @@ export function* getUserPagesLocked(
     single = true;
   }
   if (mustUnlock && locked.value === 1) {
-    upRead(sched, mm.mmapLock);
+    mmapReadUnlock(mm);
     locked.value = 0;
   }
   stat.gupSlow += done;

@@ -8,6 +8,7 @@ import {
   EINVAL,
   EOVERFLOW,
   FOLL_FAST_ONLY,
+  FOLL_LONGTERM,
   FOLL_PIN,
   FOLL_TOUCH,
   FOLL_UNLOCKABLE,
@@ -18,8 +19,9 @@ import {
   P_GUP_UNSHARE,
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm } from '@mmkit/aspace';
-import type { Policy } from '@mmkit/aspace';
+import { folioTestAnon, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm } from '@mmkit/aspace';
+import type { Memory, Policy } from '@mmkit/aspace';
+import { folioInode, mappingCanWriteback } from '@mmkit/filemap';
 import {
   ACCESS_USER,
   ACCESS_WRITE,
@@ -36,7 +38,10 @@ import {
   GUP_PIN_COUNTING_BIAS,
   gupPutFolio,
   HOT_FLAGS,
+  HOT_OWNER,
   HOT_REFCOUNT,
+  OWNER_ANON,
+  OWNER_KIND_MASK,
   PG_REFERENCED,
   setFlag,
   tryGrabFolioFast,
@@ -50,6 +55,8 @@ import { gupMustUnshare } from './unshare.ts';
 
 /** Largest reference count. */
 const MAX_COUNT = 0x7fff_ffff;
+/** A device will write for long: files that must know of writes do not allow it. */
+const LONG_WRITE = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
 /** Accepts nothing. */
 const NEVER: EntryTest = Object.freeze({ maskLo: 0, wantLo: 1, maskHi: 0, wantHi: 0 });
 
@@ -70,7 +77,7 @@ export function* gupFastFallback(mm: Mm, start: number, nr: number, flags: numbe
   const from = start - (start % pageSize);
   // In C a negative nr is a length just below 2^64: the sum wraps, unless start is smaller than what is missing.
   if (nr < 0) return from + nr * pageSize >= 0 ? -EOVERFLOW : -EFAULT;
-  if (from + nr * pageSize > memory.format.userEnd - pageSize) return -EFAULT;
+  if (from + nr * pageSize > memory.format.taskSize) return -EFAULT;
   const fast = yield* gupFast(mm, from, nr, flags, pages);
   memory.stat.gupFast += fast;
   if (fast === nr || (flags & FOLL_FAST_ONLY) !== 0) return fast;
@@ -80,8 +87,8 @@ export function* gupFastFallback(mm: Mm, start: number, nr: number, flags: numbe
   return fast + slow;
 }
 
-/** The lock-free part: how many pages were taken, 0 and up. */
-function* gupFast(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+/** The lock-free part, from a page boundary on: how many pages were taken, 0 and up. */
+export function* gupFast(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
   const { memory, words } = mm;
   const watch = (flags & FOLL_PIN) !== 0 && memory.policy.writeProtectSeq;
   let sequence = 0;
@@ -159,6 +166,9 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
   const { hot, zeroPfn } = phys;
   const unit = (flags & FOLL_PIN) !== 0 ? GUP_PIN_COUNTING_BIAS : 1;
   const most = MAX_COUNT - unit;
+  // A long write may be refused by the file a page belongs to: only anonymous pages are sure.
+  const ownerMask = (flags & LONG_WRITE) === LONG_WRITE ? OWNER_KIND_MASK : 0;
+  const ownerKind = ownerMask & OWNER_ANON;
   // Slots from `at` on: one addition less a page (3 %).
   const out = at === 0 ? pages : pages.subarray(at);
   let unsure = false;
@@ -185,6 +195,11 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
     const same = words[low] === lo && words[low ^ 1] === hi;
     if (!same || aboveWords[above] !== aboveLo || aboveWords[above ^ 1] !== aboveHi) {
       lost = pfn;
+      break;
+    }
+    if ((hot[frame + HOT_OWNER]! & ownerMask) !== ownerKind) {
+      lost = pfn;
+      unsure = true;
       break;
     }
     hot[frame + HOT_FLAGS] = hot[frame + HOT_FLAGS]! | PG_REFERENCED;
@@ -221,6 +236,7 @@ function* takeEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: n
     let good = words[low] === lo && words[low ^ 1] === hi;
     good &&= aboveWords[above] === aboveLo && aboveWords[above ^ 1] === aboveHi;
     good ||= !policy.fastRecheck;
+    good &&= folioAllowed(mm.memory, pfn, flags);
     if (good && ((lo & writeTest.maskLo) !== writeTest.wantLo || (hi & writeTest.maskHi) !== writeTest.wantHi)) {
       yield P_GUP_UNSHARE;
       good = !gupMustUnshare(policy, phys, null, flags, pfn);
@@ -231,4 +247,14 @@ function* takeEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: n
     if (run.taken === run.count) return;
     yield P_GUP_READ;
   }
+}
+
+/**
+ * B.11 #8 (gup_fast_folio_allowed): a long write is allowed to anonymous memory and shmem. To other files only the slow path,
+ * which knows the VMA, may do it; and a page that was truncated meanwhile belongs to none.
+ */
+function folioAllowed(memory: Memory, pfn: number, flags: number): boolean {
+  if ((flags & LONG_WRITE) !== LONG_WRITE || folioTestAnon(memory.phys, pfn)) return true;
+  const inode = folioInode(memory.files, pfn);
+  return inode !== null && !mappingCanWriteback(inode);
 }

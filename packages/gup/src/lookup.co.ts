@@ -6,6 +6,7 @@ import { EEXIST, EFAULT, EMLINK, FOLL_DUMP, FOLL_FORCE, FOLL_TOUCH, FOLL_WRITE }
 import type { Task } from '@mmkit/base';
 import { folioTestAnon, ptlUnlock, MM_ROOT, Mm, pageAnonExclusive, vmNormalPage } from '@mmkit/aspace';
 import { ptlLock } from '@mmkit/aspace/sched';
+import { folioMarkDirty } from '@mmkit/filemap';
 import {
   createDecoded,
   createEntry,
@@ -23,6 +24,7 @@ import {
 import { PG_DIRTY, PG_REFERENCED, setFlag, testFlag, tryGrabFolio } from '@mmkit/phys';
 import { VM_MAYSHARE, VM_MAYWRITE, VM_SHARED, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
+import { FOLL_COW } from './request.ts';
 import { gupMustUnshare } from './unshare.ts';
 
 /** The page is not there, or not as it is needed: fault it in and look again (the kernel's NULL). */
@@ -74,16 +76,21 @@ function followEntry(mm: Mm, vma: Vma, table: number, index: number, flags: numb
   if (error !== 0) return error;
   if ((flags & FOLL_TOUCH) !== 0) {
     const clean = (decoded.flags & E_DIRTY) === 0 && !testFlag(phys, pfn, PG_DIRTY);
-    if ((flags & FOLL_WRITE) !== 0 && clean) setFlag(phys, pfn, PG_DIRTY);
+    if ((flags & FOLL_WRITE) !== 0 && clean) folioMarkDirty(mm.memory.files, pfn);
     setFlag(phys, pfn, PG_REFERENCED);
   }
   return pfn;
 }
 
-/** can_follow_write_pte: writable, or a forced write to an exclusive page that a fault has already made private. */
+/**
+ * can_follow_write_pte: writable, or a forced write to an exclusive page that a fault has already made private. Kernels
+ * before 6.0 had no such test (A.9).
+ */
 function canFollowWrite(mm: Mm, vma: Vma, entryFlags: number, page: number, flags: number): boolean {
   if ((entryFlags & E_WRITE) !== 0) return true;
   if ((flags & FOLL_FORCE) === 0) return false;
+  const { forcedWrite } = mm.memory.policy;
+  if (forcedWrite !== 'exclusive') return (flags & FOLL_COW) !== 0 && (entryFlags & E_DIRTY) !== 0;
   if ((vma.flags & (VM_MAYSHARE | VM_SHARED)) !== 0) return false;
   if ((vma.flags & VM_MAYWRITE) === 0 || (vma.flags & VM_WRITE) !== 0) return false;
   if (page < 0 || !folioTestAnon(mm.memory.phys, page) || !pageAnonExclusive(mm.memory.phys, page)) return false;

@@ -1,6 +1,9 @@
 /** What one call of the family asks for, handed through the engine: one object a call, none a page. */
 import type { Vma } from '@mmkit/vma';
 
+/** The engine's own note in a page's flags, a bit without a name today: a forced write has had its copy made (4.8.3 to 5.19; A.9). */
+export const FOLL_COW = 0x2000;
+
 /** `int *locked` of the kernel functions: 1 while mmap_lock is held, 0 after it was dropped. */
 export interface LockState {
   value: 0 | 1;
@@ -23,8 +26,8 @@ export class Request {
   readonly tsk: FaultCounters | null;
   /** Given when mmap_lock may be dropped; null: it is kept throughout. */
   readonly locked: LockState | null;
-  /** What a pending fatal signal returns: EINTR today, ERESTARTSYS in the classic call. */
-  readonly signalErrno: number;
+  /** The documented call: a fatal signal gives -ERESTARTSYS, today -EINTR; FOLL_NOWAIT follows `policy.nowaitClears`. */
+  readonly classic: boolean;
   /** Next slot of `pages` and `vmas`. */
   at: number;
 
@@ -34,14 +37,14 @@ export class Request {
     locked: LockState | null,
     vmas: (Vma | null)[] | null,
     tsk: FaultCounters | null,
-    signalErrno: number,
+    classic: boolean,
   ) {
     this.flags = flags;
     this.pages = pages;
     this.vmas = vmas;
     this.tsk = tsk;
     this.locked = locked;
-    this.signalErrno = signalErrno;
+    this.classic = classic;
     this.at = 0;
   }
 }

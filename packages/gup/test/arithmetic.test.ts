@@ -16,10 +16,10 @@ import {
   PG_LOCKED,
   testFlag,
 } from '@mmkit/phys';
-import { folioTrylock, folioUnlock } from '@mmkit/aspace';
+import { folioTrylock, folioUnlock } from '@mmkit/filemap';
 import { spawn, stepTask, TASK_DONE, TASK_WAITING } from '@mmkit/task';
 import fc from 'fast-check';
-import { AT, builds, codeOf, PAGE, space } from './builds.ts';
+import { AT, builds, codeOf, PAGE, schedBuilds, space } from './builds.ts';
 import type { Space } from './builds.ts';
 
 describe.each(builds)('%s: counts', (_, build) => {
@@ -248,13 +248,13 @@ describe.each(builds)('%s: giving back', (_, build) => {
   });
 });
 
-describe('sched: the page lock', () => {
+describe.each(schedBuilds)('%s: the page lock', (_, build) => {
   it('unpin_user_pages_dirty_lock waits for it, pins held', () => {
-    const s = space(builds[1]![1]);
+    const s = space(build);
     s.map(AT, 1);
     const [pfn] = s.touch(AT, 1, FAULT_FLAG_WRITE);
     const pages = new Uint32Array(1);
-    builds[1]![1].gup.pinUserPagesFast(s.mm, AT, 1, FOLL_WRITE, pages);
+    build.gup.pinUserPagesFast(s.mm, AT, 1, FOLL_WRITE, pages);
     folioTrylock(s.memory, pfn!);
     const task = spawn(s.sched, 'unpin', unpinUserPagesDirtyLock(s.memory, pages, 1, true));
     while (task.state !== TASK_WAITING) stepTask(s.sched, task);

@@ -1,10 +1,12 @@
-/** The package in both builds, small machines to try it on, and every schedule of a few tasks. */
+/** The package in both builds for every page-table format, small machines to try it on, and every schedule of a few tasks. */
 import { anonVmaPrepare, copyPageRange, createMemory, Memory, Mm, MM_ROOT } from '@mmkit/aspace';
-import type { FaultHandler, MemoryOptions } from '@mmkit/aspace';
+import { mmapIsLocked, mmapReadTrylock, mmapReadUnlock } from '@mmkit/aspace';
+import type { FaultHandler, MemoryOptions, MmapLock } from '@mmkit/aspace';
 import type { Task } from '@mmkit/base';
 import { FAULT_FLAG_WRITE, handleMmFault } from '@mmkit/fault';
 import { handleMmFault as colouredFault } from '@mmkit/fault/sched';
 import * as plain from '@mmkit/gup';
+import type { MmOptions } from '@mmkit/gup';
 import * as plainClassic from '@mmkit/gup/classic';
 import * as colouredClassic from '@mmkit/gup/classic/sched';
 import * as coloured from '@mmkit/gup/sched';
@@ -17,10 +19,9 @@ import {
   setDecoded,
   writeEntry,
 } from '@mmkit/pgtable';
-import { ENTRY_LEAF } from '@mmkit/pgtable';
-import type { Decoded, Entry } from '@mmkit/pgtable';
+import { arm64, ENTRY_LEAF, ENTRY_NONPRESENT, x86_64 } from '@mmkit/pgtable';
+import type { Decoded, Entry, Format } from '@mmkit/pgtable';
 import { pageMapCount, pageRefCount, Phys } from '@mmkit/phys';
-import { downReadTrylock, readerCount, upRead } from '@mmkit/rwsem';
 import {
   createSched,
   describeWaiters,
@@ -33,6 +34,8 @@ import {
   stepTask,
 } from '@mmkit/task';
 import { insertVma, Vma, vmaLookup, vmasIn, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from '@mmkit/vma';
+import { madeUp } from './made-up-format.ts';
+import { PlainOtherLock, SchedOtherLock } from './other-lock.ts';
 
 /** A module of the sched build whose coloured functions run to their end, each as a task of its own. */
 export type Driven<M> = {
@@ -70,13 +73,17 @@ export interface Hooks {
   after?: (mm: Mm, result: number) => number;
 }
 
+/** One build, and what its machines have: the page-table format, and the lock that is to be mmap_lock. */
 export interface Build {
+  readonly format: Format;
+  /** Null: the usual one. */
+  readonly lock: (() => MmapLock) | null;
   readonly gup: Driven<typeof coloured>;
   readonly classic: Driven<typeof colouredClassic>;
   readonly faults: (hooks: Hooks) => FaultHandler;
 }
 
-const plainBuild: Build = {
+const plainBuild: Omit<Build, 'format' | 'lock'> = {
   gup: plain,
   classic: plainClassic,
   faults:
@@ -87,7 +94,7 @@ const plainBuild: Build = {
     },
 };
 
-const schedBuild: Build = {
+const schedBuild: Omit<Build, 'format' | 'lock'> = {
   gup: drive(coloured),
   classic: drive(colouredClassic),
   faults: ({ before, after }) =>
@@ -97,10 +104,17 @@ const schedBuild: Build = {
     },
 };
 
+/** Every test runs on all of them; the made-up format comes with a lock that is not ours. */
 export const builds: readonly (readonly [string, Build])[] = [
-  ['plain', plainBuild],
-  ['sched', schedBuild],
+  ['plain x86-64', { ...plainBuild, format: x86_64, lock: null }],
+  ['sched x86-64', { ...schedBuild, format: x86_64, lock: null }],
+  ['plain arm64', { ...plainBuild, format: arm64, lock: null }],
+  ['sched arm64', { ...schedBuild, format: arm64, lock: null }],
+  ['plain made up', { ...plainBuild, format: madeUp, lock: () => new PlainOtherLock() }],
+  ['sched made up', { ...schedBuild, format: madeUp, lock: () => new SchedOtherLock() }],
 ];
+/** The sched builds alone. */
+export const schedBuilds: readonly (readonly [string, Build])[] = builds.filter(([name]) => name.startsWith('sched'));
 
 /** Flags of a private VMA that may be read and written. */
 export const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
@@ -110,13 +124,15 @@ export const PAGE = 4096;
 
 /** An address space, and what a test asks of it again and again. */
 export class Space {
+  readonly build: Build;
   readonly memory: Memory;
   readonly phys: Phys;
   readonly sched: Sched;
   readonly mm: Mm;
   readonly warnings: string[];
 
-  constructor(mm: Mm, warnings: string[]) {
+  constructor(build: Build, mm: Mm, warnings: string[]) {
+    this.build = build;
     this.memory = mm.memory;
     this.phys = mm.memory.phys;
     this.sched = mm.memory.sched;
@@ -177,12 +193,11 @@ export class Space {
 
   /** Calls with mmap_lock held for reading, and gives it back if it is still held. */
   locked<T>(call: () => T): T {
-    const { mmapLock } = this.mm;
-    if (!downReadTrylock(mmapLock)) throw new Error('mmap_lock is not free');
+    if (!mmapReadTrylock(this.mm)) throw new Error('mmap_lock is not free');
     try {
       return call();
     } finally {
-      if (readerCount(mmapLock) > 0) upRead(this.sched, mmapLock);
+      if (mmapIsLocked(this.mm)) mmapReadUnlock(this.mm);
     }
   }
 
@@ -198,23 +213,38 @@ export class Space {
 
   /** What fork makes of it. */
   fork(): Space {
-    const child = plain.createMm({ memory: this.memory })!;
+    const child = newMm(this.build, { memory: this.memory });
     for (const vma of vmasIn(this.mm.vmas, 0, this.memory.format.userEnd)) {
       const copy = new Vma(vma.start, vma.end, vma.flags, vma.pgoff);
       if (vma.anonVma !== null) anonVmaPrepare(this.memory, copy);
       insertVma(child.vmas, copy);
       copyPageRange(child, this.mm, vma, copy);
     }
-    return new Space(child, this.warnings);
+    return new Space(this.build, child, this.warnings);
   }
+}
+
+/** An address space with the lock of `build`. */
+export function newMm(build: Build, options: MmOptions): Mm {
+  return build.gup.createMm(build.lock === null ? options : { ...options, format: build.format, lock: build.lock() })!;
 }
 
 /** A machine with one address space, still empty. */
 export function space(build: Build, hooks: Hooks = {}, options: Partial<MemoryOptions> = {}): Space {
   const warnings: string[] = [];
   const warn = (what: string): void => void warnings.push(what);
-  const memory = createMemory({ sched: createSched({ cpus: 2 }), frames: 128, warn, ...options });
-  return new Space(build.gup.createMm({ memory, faults: build.faults(hooks) })!, warnings);
+  const memory = createMemory({ sched: createSched({ cpus: 2 }), frames: 128, format: build.format, warn, ...options });
+  return new Space(build, newMm(build, { memory, faults: build.faults(hooks) }), warnings);
+}
+
+/** A swap entry of type 0 with `offset`. */
+export function swapEntry(format: Format, offset: number): Entry {
+  const decoded = createDecoded();
+  setDecoded(decoded, ENTRY_NONPRESENT, 0, 0);
+  decoded.offset = offset;
+  const entry = createEntry();
+  format.encode(decoded, 0, entry);
+  return entry;
 }
 
 /** The `code` of the InvariantError `run` throws, else what it throws; undefined when it throws nothing. */

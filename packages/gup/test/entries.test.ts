@@ -23,16 +23,28 @@ describe('entries', () => {
 
   it('in the sched build those that may wait are generators', () => {
     expect(generators(coloured)).toEqual([
+      'faultinPageRange',
       'getUserPages',
       'getUserPagesFast',
+      'getUserPagesRemote',
       'getUserPagesUnlocked',
       'mmPopulate',
       'pinUserPages',
       'pinUserPagesFast',
+      'pinUserPagesRemote',
       'setPageDirtyLock',
       'unpinUserPagesDirtyLock',
     ]);
-    expect(generators(colouredClassic)).toEqual(['__get_user_pages', 'set_page_dirty_lock']);
+    expect(generators(colouredClassic)).toEqual([
+      '__get_user_pages',
+      '__get_user_pages_fast',
+      'get_dump_page',
+      'get_user_pages',
+      'get_user_pages_fast',
+      'get_user_pages_locked',
+      'get_user_pages_unlocked',
+      'set_page_dirty_lock',
+    ]);
   });
 
   it('what never waits is the same function in both', () => {

@@ -13,7 +13,7 @@ import {
   FOLL_WRITE,
 } from '@mmkit/base';
 import { VM_FAULT_SIGBUS } from '@mmkit/fault';
-import { createEntry, E_DIRTY, E_PROTNONE, E_SPECIAL, E_UFFD_WP, E_USER, E_WRITE, E_YOUNG } from '@mmkit/pgtable';
+import { E_DIRTY, E_PROTNONE, E_SPECIAL, E_UFFD_WP, E_USER, E_WRITE, E_YOUNG } from '@mmkit/pgtable';
 import {
   checkPhys,
   clearFlag,
@@ -36,7 +36,7 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from '@mmkit/vma';
-import { AT, builds, PAGE, RW, space } from './builds.ts';
+import { AT, builds, PAGE, RW, space, swapEntry } from './builds.ts';
 import type { Space } from './builds.ts';
 
 const READ_ONLY = VM_READ | VM_MAYREAD | VM_MAYWRITE;
@@ -235,10 +235,7 @@ describe.each(builds)('%s', (_, build) => {
       let faults = 0;
       const s = space(build, { before: () => (faults++, null) });
       s.map(AT, 1);
-      const swap = createEntry();
-      swap.lo = 0xffff_fc00 | 0;
-      swap.hi = 0x07ff_ffff;
-      s.set(AT, swap);
+      s.set(AT, swapEntry(build.format, 1));
       expect(get(s, 0)).toBe(-EFAULT);
       expect(faults).toBe(1);
     });

@@ -3,16 +3,22 @@
  * about `nonblocking`, disk I/O and contention.
  */
 import { describe, expect, it } from 'vitest';
-import { MM_ROOT, zapPageRange } from '@mmkit/aspace';
+import {
+  MM_ROOT,
+  mmapReadTrylock,
+  mmapReadUnlock,
+  mmapWriteTrylock,
+  mmapWriteUnlock,
+  zapPageRange,
+} from '@mmkit/aspace';
 import { EFAULT, ENOMEM } from '@mmkit/base';
 import { VM_FAULT_OOM } from '@mmkit/fault';
 import { FOLL_FORCE, FOLL_GET, FOLL_TOUCH, FOLL_WRITE } from '@mmkit/gup/classic';
 import { ACCESS_READ, ACCESS_USER, createTranslation, hwWalk } from '@mmkit/pgtable';
 import { PG_DIRTY, readBytes, testFlag, writeBytes } from '@mmkit/phys';
-import { downReadTrylock, downWriteTrylock, upRead, upWrite } from '@mmkit/rwsem';
 import { eraseVma, VM_MAYREAD, VM_MAYWRITE, VM_READ } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
-import { AT, builds, codeOf, PAGE, space } from './builds.ts';
+import { AT, builds, codeOf, newMm, PAGE, space } from './builds.ts';
 import type { Hooks, Space } from './builds.ts';
 
 describe.each(builds)('%s: the manual page', (_, build) => {
@@ -52,10 +58,10 @@ describe.each(builds)('%s: the manual page', (_, build) => {
 
   it('mm: the address space that is looked at, whoever calls', () => {
     const s = process();
-    const other = build.gup.createMm({ memory: s.memory })!;
+    const other = newMm(build, { memory: s.memory });
     const pages = new Uint32Array(1);
     get(s, AT, 1, FOLL_WRITE | FOLL_GET, pages);
-    downReadTrylock(other.mmapLock);
+    mmapReadTrylock(other);
     expect(__get_user_pages(null, other, AT, 1, FOLL_GET, new Uint32Array(1), null, null)).toBe(-EFAULT);
     expect(loadAt(s, AT)).toBe(pages[0]);
   });
@@ -154,12 +160,12 @@ describe.each(builds)('%s: the manual page', (_, build) => {
     const s = process();
     const call = (): number => __get_user_pages(null, s.mm, AT, 1, FOLL_GET, new Uint32Array(1), null, null);
     expect(codeOf(call)).toBe('LOCK_NOT_HELD');
-    downReadTrylock(s.mm.mmapLock);
+    mmapReadTrylock(s.mm);
     expect(call()).toBe(1);
-    upRead(s.sched, s.mm.mmapLock);
-    downWriteTrylock(s.sched, s.mm.mmapLock);
+    mmapReadUnlock(s.mm);
+    mmapWriteTrylock(s.mm);
     expect(call()).toBe(1);
-    upWrite(s.sched, s.mm.mmapLock);
+    mmapWriteUnlock(s.mm);
     expect(codeOf(call)).toBe('LOCK_NOT_HELD');
   });
 

@@ -1,26 +1,23 @@
 /** gup-fast against what it races with, under every schedule; each rule is then switched off and its bug is found. */
 import { describe, expect, it } from 'vitest';
-import { anonVmaPrepare, linux6_18, zapPageRange as unmapNow } from '@mmkit/aspace';
+import { anonVmaPrepare, linux6_18, mmapWriteTrylock, zapPageRange as unmapNow } from '@mmkit/aspace';
 import type { Policy } from '@mmkit/aspace';
 import { copyPageRange, freePageTables, zapPageRange } from '@mmkit/aspace/sched';
 import { FOLL_WRITE } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { createMm, pinUserPagesFast } from '@mmkit/gup/sched';
+import { pinUserPagesFast } from '@mmkit/gup/sched';
 import { allocPages, checkPhys, GFP_KERNEL, PG_TABLE, testFlag } from '@mmkit/phys';
-import { downWriteTrylock } from '@mmkit/rwsem';
 import { killTask } from '@mmkit/task';
 import { insertVma, Vma } from '@mmkit/vma';
-import { AT, builds, everySchedule, PAGE, RW, space } from './builds.ts';
-import type { Found, Space } from './builds.ts';
-
-const build = builds[1]![1];
+import { AT, everySchedule, newMm, PAGE, RW, schedBuilds, space } from './builds.ts';
+import type { Build, Found, Space } from './builds.ts';
 
 /** A process on two CPUs with one page of its own. */
-function process(policy: Policy): { s: Space; pages: Uint32Array; vma: Vma } {
+function process(build: Build, policy: Policy): { s: Space; pages: Uint32Array; vma: Vma } {
   const s = space(build, {}, { policy, frames: 32 });
   const vma = s.map(AT, 1);
   s.touch(AT, 1);
-  downWriteTrylock(s.sched, s.mm.mmapLock);
+  mmapWriteTrylock(s.mm);
   return { s, pages: new Uint32Array(1), vma };
 }
 
@@ -34,10 +31,10 @@ function* fastOnly(s: Space, pages: Uint32Array, flags: number): Task<number> {
 }
 
 /** A pin against a fork: is the pinned page the parent's alone in the end? */
-function pinAgainstFork(policy: Policy, flags: number, stopAtFirst = false): Found {
+function pinAgainstFork(build: Build, policy: Policy, flags: number, stopAtFirst = false): Found {
   return everySchedule(() => {
-    const { s, pages, vma } = process(policy);
-    const child = createMm({ memory: s.memory })!;
+    const { s, pages, vma } = process(build, policy);
+    const child = newMm(build, { memory: s.memory });
     const copy = new Vma(AT, AT + PAGE, RW, AT / PAGE);
     anonVmaPrepare(s.memory, copy);
     insertVma(child.vmas, copy);
@@ -51,37 +48,37 @@ function pinAgainstFork(policy: Policy, flags: number, stopAtFirst = false): Fou
   }, stopAtFirst);
 }
 
-describe('pin_user_pages_fast against fork', () => {
+describe.each(schedBuilds)('%s: pin_user_pages_fast against fork', (_name, build) => {
   it.each([
     ['for writing', FOLL_WRITE],
     ['read-only', 0],
   ])('%s: the parent keeps a pinned page, in every schedule', (_, flags) => {
-    const { schedules, wrong } = pinAgainstFork(linux6_18, flags);
+    const { schedules, wrong } = pinAgainstFork(build, linux6_18, flags);
     expect(wrong).toEqual([]);
     expect(schedules).toBeGreaterThan(1000);
   });
 
   it('without the write-protect sequence there are schedules in which it does not (B.16)', () => {
-    const { schedules, wrong } = pinAgainstFork({ ...linux6_18, writeProtectSeq: false }, FOLL_WRITE);
+    const { schedules, wrong } = pinAgainstFork(build, { ...linux6_18, writeProtectSeq: false }, FOLL_WRITE);
     expect(wrong.length).toBeGreaterThan(0);
     expect(wrong.length).toBeLessThan(schedules);
   });
 
   it('without the early copy too (B.15 #5)', () => {
-    const { wrong } = pinAgainstFork({ ...linux6_18, earlyCopy: false }, FOLL_WRITE, true);
+    const { wrong } = pinAgainstFork(build, { ...linux6_18, earlyCopy: false }, FOLL_WRITE, true);
     expect(wrong.length).toBe(1);
   });
 
   it('a read-only pin without unsharing too (B.15 #3)', () => {
-    const { wrong } = pinAgainstFork({ ...linux6_18, unshare: false }, 0, true);
+    const { wrong } = pinAgainstFork(build, { ...linux6_18, unshare: false }, 0, true);
     expect(wrong.length).toBe(1);
   });
 });
 
 /** A fast pin against an unmap whose page is at once somebody else's: does the pin take a stranger's page? */
-function pinAgainstUnmap(policy: Policy, flags: number, stopAtFirst = false): Found {
+function pinAgainstUnmap(build: Build, policy: Policy, flags: number, stopAtFirst = false): Found {
   return everySchedule(() => {
-    const { s, pages } = process(policy);
+    const { s, pages } = process(build, policy);
     let stranger = -1;
     function* unmap(): Task<void> {
       yield* zapPageRange(s.mm, AT, AT + PAGE);
@@ -97,26 +94,26 @@ function pinAgainstUnmap(policy: Policy, flags: number, stopAtFirst = false): Fo
   }, stopAtFirst);
 }
 
-describe('pin_user_pages_fast against unmap', () => {
+describe.each(schedBuilds)('%s: pin_user_pages_fast against unmap', (_name, build) => {
   it.each([
     ['for writing', FOLL_WRITE],
     ['read-only', 0],
   ])('%s: it never takes a page that was freed and used again', (_, flags) => {
-    expect(pinAgainstUnmap(linux6_18, flags).wrong).toEqual([]);
+    expect(pinAgainstUnmap(build, linux6_18, flags).wrong).toEqual([]);
   });
 
   it.each([
     ['for writing', FOLL_WRITE],
     ['read-only', 0],
   ])('%s, without the recheck: it does (B.11 #7)', (_, flags) => {
-    expect(pinAgainstUnmap({ ...linux6_18, fastRecheck: false }, flags, true).wrong.length).toBe(1);
+    expect(pinAgainstUnmap(build, { ...linux6_18, fastRecheck: false }, flags, true).wrong.length).toBe(1);
   });
 });
 
 /** The walk reads tables: are they still tables after each of its steps? */
-function walkAgainstTableFree(policy: Policy, stopAtFirst = false): Found {
+function walkAgainstTableFree(build: Build, policy: Policy, stopAtFirst = false): Found {
   return everySchedule(() => {
-    const { s, pages } = process(policy);
+    const { s, pages } = process(build, policy);
     unmapNow(s.mm, AT, AT + PAGE);
     const tables: number[] = [];
     for (let pfn = 0; pfn < s.phys.frames; pfn++) if (testFlag(s.phys, pfn, PG_TABLE)) tables.push(pfn);
@@ -138,12 +135,12 @@ function walkAgainstTableFree(policy: Policy, stopAtFirst = false): Found {
   }, stopAtFirst);
 }
 
-describe('pin_user_pages_fast against the freeing of page tables', () => {
+describe.each(schedBuilds)('%s: pin_user_pages_fast against the freeing of page tables', (_name, build) => {
   it('B.11: tables stay as long as interrupts are off', () => {
-    expect(walkAgainstTableFree(linux6_18).wrong).toEqual([]);
+    expect(walkAgainstTableFree(build, linux6_18).wrong).toEqual([]);
   });
 
   it('without the wait they do not (C.8)', () => {
-    expect(walkAgainstTableFree({ ...linux6_18, tableFreeWaits: false }, true).wrong.length).toBe(1);
+    expect(walkAgainstTableFree(build, { ...linux6_18, tableFreeWaits: false }, true).wrong.length).toBe(1);
   });
 });

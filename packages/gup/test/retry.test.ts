@@ -1,6 +1,6 @@
 /** B.4 and B.9: faults that drop mmap_lock, with a handler that does as Linux's does where there is I/O to wait for. */
 import { describe, expect, it } from 'vitest';
-import { linux6_18 } from '@mmkit/aspace';
+import { linux6_18, mmapIsLocked, mmapReadUnlock, mmapWriteUnlock } from '@mmkit/aspace';
 import type { FaultHandler } from '@mmkit/aspace';
 import {
   EFAULT,
@@ -29,12 +29,11 @@ import {
   VM_FAULT_SIGSEGV,
 } from '@mmkit/fault';
 import { handleMmFault } from '@mmkit/fault/sched';
-import { createMm, getUserPagesUnlocked } from '@mmkit/gup/sched';
-import { isLocked, readerCount, upRead, upWrite } from '@mmkit/rwsem';
-import { downWrite } from '@mmkit/rwsem/sched';
+import { getUserPagesUnlocked } from '@mmkit/gup/sched';
+import { mmapWriteLock } from '@mmkit/aspace/sched';
 import { checkPhys } from '@mmkit/phys';
 import { eraseVma, vmaLookup } from '@mmkit/vma';
-import { AT, builds, codeOf, everySchedule, PAGE, Space, space } from './builds.ts';
+import { AT, builds, codeOf, everySchedule, newMm, PAGE, schedBuilds, Space, space } from './builds.ts';
 import type { Build, Hooks } from './builds.ts';
 
 const UNLOCKED = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE;
@@ -50,7 +49,7 @@ function waiting(build: Build, pages: number[], times = 1): { s: Space; seen: [n
       const tried = tries.get(page) ?? 0;
       if (!pages.includes(page) || tried === times) return null;
       tries.set(page, tried + 1);
-      upRead(mm.memory.sched, mm.mmapLock);
+      mmapReadUnlock(mm);
       return VM_FAULT_RETRY;
     },
   };
@@ -69,7 +68,7 @@ describe.each(builds)('%s: VM_FAULT_RETRY', (_, build) => {
       [0, FAULT_FLAG_WRITE | UNLOCKED],
       [0, FAULT_FLAG_WRITE | UNLOCKED | FAULT_FLAG_TRIED],
     ]);
-    expect(isLocked(s.mm.mmapLock)).toBe(false);
+    expect(mmapIsLocked(s.mm)).toBe(false);
   });
 
   it('the third page of five waits: five; only that page is tried alone', () => {
@@ -93,7 +92,7 @@ describe.each(builds)('%s: VM_FAULT_RETRY', (_, build) => {
     const { s, seen } = waiting(build, [0, 1, 3], 3);
     expect(gup.getUserPagesUnlocked(s.mm, AT, 4, new Uint32Array(4), FOLL_WRITE)).toBe(4);
     expect(seen.map(([page]) => page)).toEqual([0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 3, 3, 3]);
-    expect(isLocked(s.mm.mmapLock)).toBe(false);
+    expect(mmapIsLocked(s.mm)).toBe(false);
   });
 
   it('the slow part of a fast call waits likewise', () => {
@@ -118,14 +117,14 @@ describe.each(builds)('%s: VM_FAULT_RETRY', (_, build) => {
       const s = space(build, {
         before(mm, address) {
           if (address < AT + first * PAGE) return null;
-          upRead(mm.memory.sched, mm.mmapLock);
+          mmapReadUnlock(mm);
           eraseVma(mm.vmas, vmaLookup(mm.vmas, address)!);
           return VM_FAULT_RETRY;
         },
       });
       s.map(AT, 4);
       expect(gup.getUserPagesUnlocked(s.mm, AT, 4, new Uint32Array(4), FOLL_WRITE)).toBe(expected);
-      expect(isLocked(s.mm.mmapLock)).toBe(false);
+      expect(mmapIsLocked(s.mm)).toBe(false);
     }
   });
 
@@ -139,13 +138,13 @@ describe.each(builds)('%s: VM_FAULT_RETRY', (_, build) => {
         before(mm, address) {
           if (address !== AT + page * PAGE) return null;
           if (tries++ > 0) return VM_FAULT_OOM;
-          upRead(mm.memory.sched, mm.mmapLock);
+          mmapReadUnlock(mm);
           return VM_FAULT_RETRY;
         },
       });
       s.map(AT, 4);
       expect(gup.getUserPagesUnlocked(s.mm, AT, 4, new Uint32Array(4), FOLL_WRITE)).toBe(expected);
-      expect(isLocked(s.mm.mmapLock)).toBe(false);
+      expect(mmapIsLocked(s.mm)).toBe(false);
     }
   });
 
@@ -165,7 +164,7 @@ describe.each(builds)('%s: VM_FAULT_COMPLETED', (_, build) => {
         return null;
       },
       after(mm, result) {
-        upRead(mm.memory.sched, mm.mmapLock);
+        mmapReadUnlock(mm);
         return result | VM_FAULT_COMPLETED;
       },
     });
@@ -174,7 +173,7 @@ describe.each(builds)('%s: VM_FAULT_COMPLETED', (_, build) => {
     expect(build.gup.getUserPagesUnlocked(s.mm, AT, 3, pages, FOLL_WRITE)).toBe(3);
     expect(faults).toEqual([0, 1, 2]);
     expect([...pages]).toEqual([0, 1, 2].map((i) => s.entry(AT + i * PAGE).pfn));
-    expect(isLocked(s.mm.mmapLock)).toBe(false);
+    expect(mmapIsLocked(s.mm)).toBe(false);
   });
 });
 
@@ -185,7 +184,7 @@ describe.each(builds)('%s: where the caller holds mmap_lock', (_, build) => {
     const { s, seen } = waiting(build, []);
     s.locked(() => {
       expect(gup[name](s.mm, AT, 2, FOLL_WRITE, new Uint32Array(2))).toBe(2);
-      expect(readerCount(s.mm.mmapLock)).toBe(1);
+      expect(mmapIsLocked(s.mm)).toBe(true);
     });
     expect(seen.map(([, flags]) => flags)).toEqual([FAULT_FLAG_WRITE, FAULT_FLAG_WRITE]);
   });
@@ -226,7 +225,7 @@ describe.each(builds)('%s: FOLL_NOWAIT', (_, build) => {
       const { s, seen } = busyAt(0);
       s.locked(() => {
         expect(gup[name](s.mm, AT, 4, FOLL_NOWAIT | FOLL_WRITE, new Uint32Array(4))).toBe(0);
-        expect(readerCount(s.mm.mmapLock)).toBe(1);
+        expect(mmapIsLocked(s.mm)).toBe(true);
       });
       expect(seen).toEqual([FAULT_FLAG_WRITE | FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT]);
       expect(s.warnings).toEqual([]);
@@ -242,7 +241,7 @@ describe.each(builds)('%s: FOLL_NOWAIT', (_, build) => {
     for (const page of [0, 2]) {
       const { s } = busyAt(page);
       expect(gup.getUserPagesUnlocked(s.mm, AT, 4, new Uint32Array(4), FOLL_NOWAIT)).toBe(page);
-      expect(isLocked(s.mm.mmapLock)).toBe(false);
+      expect(mmapIsLocked(s.mm)).toBe(false);
     }
   });
 
@@ -281,30 +280,30 @@ describe.each(builds)('%s: B.4, vm_fault_to_errno', (_, build) => {
   });
 });
 
-describe('sched: others get mmap_lock while the fault waits', () => {
+describe.each(schedBuilds)('%s: others get mmap_lock while the fault waits', (_, build) => {
   it('munmap may win: the page or -EFAULT, nothing leaks, under every schedule', () => {
     const results = new Set<unknown>();
     const { wrong } = everySchedule(() => {
       const faults: FaultHandler = function* (mm, vma, address, flags) {
         if ((flags & FAULT_FLAG_TRIED) !== 0) return yield* handleMmFault(mm, vma, address, flags);
-        upRead(mm.memory.sched, mm.mmapLock);
+        mmapReadUnlock(mm);
         yield 1;
         return VM_FAULT_RETRY;
       };
-      const { memory } = space(builds[1]![1], {}, { policy: linux6_18 });
-      const s = new Space(createMm({ memory, faults })!, []);
+      const { memory } = space(build, {}, { policy: linux6_18 });
+      const s = new Space(build, newMm(build, { memory, faults }), []);
       const vma = s.map(AT, 1);
       const pages = new Uint32Array(1);
       const { sched, mm } = s;
       function* unmap(): Generator<number, void, void> {
-        yield* downWrite(sched, mm.mmapLock);
+        yield* mmapWriteLock(mm);
         eraseVma(mm.vmas, vma);
-        upWrite(sched, mm.mmapLock);
+        mmapWriteUnlock(mm);
       }
       const check = (): string | null => {
         const result = sched.tasks[1]!.result;
         results.add(result);
-        if (isLocked(mm.mmapLock)) return 'mmap_lock is still held';
+        if (mmapIsLocked(mm)) return 'mmap_lock is still held';
         if (result === 1 && s.refs(pages[0]!) !== 2) return 'the reference is not there';
         checkPhys(s.phys);
         return null;
