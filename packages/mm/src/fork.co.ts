@@ -4,13 +4,20 @@
  */
 import { EINTR, ENOMEM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { anonVmaPrepare, MM_ROOT, Mm } from '@mmkit/aspace';
-import { copyPageRange, flushTlbRange, zapPageRange } from '@mmkit/aspace/sched';
+import { anonVmaFork, Mm, MM_ROOT, mmapWriteTrylock, mmapWriteUnlock } from '@mmkit/aspace';
+import {
+  copyPageRange,
+  flushTlbRange,
+  linkFileVma,
+  mlockRange,
+  mmapWriteLock,
+  mmapWriteLockKillable,
+  unlinkFileVma,
+  zapPageRange,
+} from '@mmkit/aspace/sched';
 import { createMm } from '@mmkit/gup/sched';
 import { freeAllTables } from '@mmkit/pgtable';
-import { downWriteTrylock, upWrite } from '@mmkit/rwsem';
-import { downWrite, downWriteKillable } from '@mmkit/rwsem/sched';
-import { eraseVma, insertVma, Vma, VM_DONTCOPY, VM_LOCKED_MASK, VM_WIPEONFORK, vmasIn } from '@mmkit/vma';
+import { eraseVma, insertVma, Vma, VM_DONTCOPY, VM_LOCKED, VM_LOCKED_MASK, VM_WIPEONFORK, vmasIn } from '@mmkit/vma';
 
 /** What a fork gives: the child's address space, or the negative errno why there is none. */
 export interface ForkResult {
@@ -24,26 +31,29 @@ export interface ForkResult {
 export function* dupMm(mm: Mm): Task<ForkResult> {
   const child = createMm({ memory: mm.memory, faults: mm.faultHandler });
   if (child === null) return { error: -ENOMEM, mm: null };
-  const { sched } = mm.memory;
-  if ((yield* downWriteKillable(sched, mm.mmapLock)) !== 0) {
+  if ((yield* mmapWriteLockKillable(mm)) !== 0) {
     yield* exitMm(child);
     return { error: -EINTR, mm: null };
   }
   // Nobody else knows the child yet: its lock is free.
-  downWriteTrylock(sched, child.mmapLock);
+  mmapWriteTrylock(child);
+  child.rlimitMemlock = mm.rlimitMemlock;
+  child.capIpcLock = mm.capIpcLock;
   let error = 0;
   for (const vma of vmasIn(mm.vmas, 0, mm.memory.format.userEnd)) {
     if ((vma.flags & VM_DONTCOPY) !== 0) continue;
     const wiped = (vma.flags & VM_WIPEONFORK) !== 0;
     const copy = new Vma(vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK, vma.pgoff, vma.file);
-    if (vma.anonVma !== null && !wiped) anonVmaPrepare(mm.memory, copy);
+    copy.sealed = vma.sealed;
+    if (!wiped) anonVmaFork(mm.memory, copy, vma);
     insertVma(child.vmas, copy);
+    yield* linkFileVma(copy);
     if (!wiped) error = yield* copyPageRange(child, mm, vma, copy);
     if (error !== 0) break;
   }
   yield* flushTlbRange(mm, 0, mm.memory.format.userEnd);
-  upWrite(sched, child.mmapLock);
-  upWrite(sched, mm.mmapLock);
+  mmapWriteUnlock(child);
+  mmapWriteUnlock(mm);
   if (error === 0) return { error: 0, mm: child };
   yield* exitMm(child);
   return { error, mm: null };
@@ -51,10 +61,16 @@ export function* dupMm(mm: Mm): Task<ForkResult> {
 
 /** Ends an address space: everything is unmapped and its tables are freed. Pinned pages live on until unpinned. */
 export function* exitMm(mm: Mm): Task<void> {
-  const { sched, tables, format } = mm.memory;
-  yield* downWrite(sched, mm.mmapLock);
+  const { tables, format } = mm.memory;
+  yield* mmapWriteLock(mm);
+  const vmas = vmasIn(mm.vmas, 0, format.userEnd);
+  for (const vma of vmas) if ((vma.flags & VM_LOCKED) !== 0) yield* mlockRange(mm, vma.start, vma.end, false);
+  mm.lockedVm = 0;
   yield* zapPageRange(mm, 0, format.userEnd);
-  for (const vma of vmasIn(mm.vmas, 0, format.userEnd)) eraseVma(mm.vmas, vma);
+  for (const vma of vmas) {
+    yield* unlinkFileVma(vma);
+    eraseVma(mm.vmas, vma);
+  }
   freeAllTables(tables, mm.words[MM_ROOT]!);
-  upWrite(sched, mm.mmapLock);
+  mmapWriteUnlock(mm);
 }

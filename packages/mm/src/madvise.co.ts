@@ -1,70 +1,120 @@
-/** madvise for private anonymous memory (Linux: do_madvise, madvise_dontneed_single_vma). */
-import { alignUp, checkAddress, checkInteger, EAGAIN, EINTR, EINVAL, ENOMEM, isAligned } from '@mmkit/base';
+/**
+ * madvise (Linux: do_madvise, madvise_walk_vmas; FACTS 17, 33, 36). Each VMA of the range gets the advice, in order of
+ * addresses; a hole is told at the end, after everything else is done, an error at once. Advice that changes flags of
+ * VMAs is in madvise-vma.co.ts, advice about pages in madvise-pages.co.ts.
+ *
+ * Advice about pages holds mmap_lock for reading, all other for writing. Linux takes just the lock of the VMA for some.
+ */
+import { alignUp, checkAddress, checkInteger, EINTR, EINVAL, ENOMEM, EPERM, isAligned } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { Mm } from '@mmkit/aspace';
-import { zapPageRange } from '@mmkit/aspace/sched';
-import { upRead, upWrite } from '@mmkit/rwsem';
-import { downRead, downWriteKillable } from '@mmkit/rwsem/sched';
-import { mapCountAllows, splitVma, VM_DONTCOPY, VM_IO, VM_LOCKED, VM_PFNMAP, vmasIn } from '@mmkit/vma';
-import { MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED } from './flags.ts';
+import { Mm, mmapReadUnlock, mmapWriteUnlock } from '@mmkit/aspace';
+import { mmapReadLock, mmapWriteLockKillable } from '@mmkit/aspace/sched';
+import { findVma, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
+import type { Vma } from '@mmkit/vma';
+import { adviseFlags } from './madvise-vma.co.ts';
+import { advisePages, madvisePopulate } from './madvise-pages.co.ts';
+import {
+  MADV_COLD,
+  MADV_COLLAPSE,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+  MADV_NORMAL,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
+} from './flags.ts';
+
+/** What holds mmap_lock for reading only. */
+const PAGE_ADVICE: ReadonlySet<number> = new Set([
+  MADV_WILLNEED,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_REMOVE,
+  MADV_COLD,
+  MADV_PAGEOUT,
+  MADV_COLLAPSE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+]);
+
+/** What throws data away, now or at fork: not with sealed memory the caller could not clear by writing. */
+const DISCARDS: ReadonlySet<number> = new Set([
+  MADV_FREE,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_REMOVE,
+  MADV_DONTFORK,
+  MADV_WIPEONFORK,
+  MADV_GUARD_INSTALL,
+]);
 
 /**
- * Advice for [address, address + length): 0; -EINVAL (alignment, unknown advice, a range that ends beyond 2^53, a VMA
- * that refuses it: those before it have got it); -ENOMEM when the range has holes (what is there has got it); -EAGAIN
- * when a split would exceed the map count; -EINTR.
+ * Advice (MADV_*) for [address, address + length): 0; -EINVAL (alignment, unknown advice, a range that ends beyond 2^53, a
+ * VMA that refuses it: those before it have got it); -ENOMEM when the range has holes (what is there has got it);
+ * -EAGAIN when a split would exceed the map count; -EINTR; -EPERM (sealed memory); -EACCES (MADV_REMOVE where the file
+ * may not be written through the mapping); MADV_POPULATE_*: -EFAULT, -EHWPOISON, -ENOMEM also for no memory; and
+ * what the file reports.
  */
 export function* madvise(mm: Mm, address: number, length: number, advice: number): Task<number> {
   checkAddress('address', address);
   checkAddress('length', length);
   checkInteger('advice', advice, 0, 0x7fffffff);
-  const pageSize = mm.memory.phys.pageSize;
-  if (advice !== MADV_DONTNEED && advice !== MADV_DONTFORK && advice !== MADV_DOFORK) return -EINVAL;
-  if (!isAligned(address, pageSize)) return -EINVAL;
-  const end = address + alignUp(length, pageSize);
+  const { phys } = mm.memory;
+  if (!knownAdvice(advice)) return -EINVAL;
+  if (!isAligned(address, phys.pageSize)) return -EINVAL;
+  const end = address + alignUp(length, phys.pageSize);
   if (end > Number.MAX_SAFE_INTEGER) return -EINVAL;
   if (end === address) return 0;
-  const { sched } = mm.memory;
-  if (advice === MADV_DONTNEED) {
-    yield* downRead(sched, mm.mmapLock);
-    const error = yield* dontneed(mm, address, end);
-    upRead(sched, mm.mmapLock);
+  if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE) {
+    return yield* madvisePopulate(mm, address, end, advice === MADV_POPULATE_WRITE);
+  }
+  if (PAGE_ADVICE.has(advice)) {
+    yield* mmapReadLock(mm);
+    const error = yield* walkVmas(mm, address, end, advice, advisePages);
+    mmapReadUnlock(mm);
     return error;
   }
-  if ((yield* downWriteKillable(sched, mm.mmapLock)) !== 0) return -EINTR;
-  const error = setDontcopy(mm, address, end, advice === MADV_DONTFORK);
-  upWrite(sched, mm.mmapLock);
+  if ((yield* mmapWriteLockKillable(mm)) !== 0) return -EINTR;
+  const error = yield* walkVmas(mm, address, end, advice, adviseFlags);
+  mmapWriteUnlock(mm);
   return error;
 }
 
-function* dontneed(mm: Mm, start: number, end: number): Task<number> {
-  let reached = start;
-  let hole = false;
-  for (const vma of vmasIn(mm.vmas, start, end)) {
-    if (vma.start > reached) hole = true;
-    reached = vma.end;
-    if ((vma.flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
-    yield* zapPageRange(mm, Math.max(start, vma.start), Math.min(end, vma.end));
-  }
-  return hole || reached < end ? -ENOMEM : 0;
+/** MADV_HWPOISON and MADV_SOFT_OFFLINE are unknown to a kernel without CONFIG_MEMORY_FAILURE, as ours is. */
+function knownAdvice(advice: number): boolean {
+  if (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) return true;
+  if (advice >= MADV_FREE && advice <= MADV_COLLAPSE) return true;
+  return advice === MADV_GUARD_INSTALL || advice === MADV_GUARD_REMOVE;
 }
 
-function setDontcopy(mm: Mm, start: number, end: number, dontcopy: boolean): number {
-  let reached = start;
+/** Gives the advice to one VMA, [start, end) of which is in the range: 0 or a negative errno. */
+type Visit = (mm: Mm, vma: Vma, start: number, end: number, advice: number) => Task<number>;
+
+function* walkVmas(mm: Mm, start: number, end: number, advice: number, visit: Visit): Task<number> {
   let hole = false;
-  for (let vma of vmasIn(mm.vmas, start, end)) {
-    if (vma.start > reached) hole = true;
-    reached = vma.end;
-    if (!dontcopy && (vma.flags & VM_IO) !== 0) return -EINVAL;
-    if (((vma.flags & VM_DONTCOPY) !== 0) === dontcopy) continue;
-    if (vma.start < start) {
-      if (!mapCountAllows(mm.vmas, 1)) return -EAGAIN;
-      vma = splitVma(mm.vmas, vma, start);
-    }
-    if (vma.end > end) {
-      if (!mapCountAllows(mm.vmas, 1)) return -EAGAIN;
-      splitVma(mm.vmas, vma, end);
-    }
-    vma.flags ^= VM_DONTCOPY;
+  // Looked up anew each time: the visit may merge VMAs, or drop the lock.
+  for (let at = start; at < end; ) {
+    const vma = findVma(mm.vmas, at);
+    if (vma === null || vma.start > at) hole = true;
+    if (vma === null || vma.start >= end) break;
+    const from = Math.max(at, vma.start);
+    at = Math.min(end, vma.end);
+    if (!mayModify(vma, advice)) return -EPERM;
+    const error = yield* visit(mm, vma, from, at, advice);
+    if (error !== 0) return error;
   }
-  return hole || reached < end ? -ENOMEM : 0;
+  return hole ? -ENOMEM : 0;
+}
+
+/** False: the VMA is sealed, anonymous and read-only, and the advice would discard what is in it (can_madvise_modify). */
+function mayModify(vma: Vma, advice: number): boolean {
+  return !vma.sealed || !DISCARDS.has(advice) || !vmaIsAnonymous(vma) || (vma.flags & VM_WRITE) !== 0;
 }

@@ -1,152 +1,249 @@
 /**
- * mmap and munmap of private anonymous memory (Linux: do_mmap, mmap_region, do_vmi_munmap). The VMA tree changes under
- * mmap_lock for writing. Differs from Linux: neighbours are not merged, and shared or file memory is refused.
+ * mmap and munmap (Linux: do_mmap, mmap_region, do_vmi_munmap; N.16). The VMA tree changes under mmap_lock for writing.
+ * Huge pages of hugetlbfs do not exist: there is no pool to take them from.
  */
 import {
-  alignDown,
-  alignUp,
   checkAddress,
   checkInteger,
+  EACCES,
+  EAGAIN,
+  EBADF,
   EEXIST,
   EINTR,
   EINVAL,
   ENOMEM,
+  EOPNOTSUPP,
   EPERM,
+  alignUp,
   isAligned,
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { Mm } from '@mmkit/aspace';
-import { freePageTables, zapPageRange } from '@mmkit/aspace/sched';
+import { Mm, mmapWriteUnlock } from '@mmkit/aspace';
+import { fileRmap, mmapWriteLockKillable, vmaMergeNew } from '@mmkit/aspace/sched';
+import { createInode, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, OpenFile } from '@mmkit/filemap';
 import { mmPopulate } from '@mmkit/gup/sched';
-import { upWrite } from '@mmkit/rwsem';
-import { downWriteKillable } from '@mmkit/rwsem/sched';
 import {
-  eraseVma,
   findVmaIntersection,
-  insertVma,
   mapCountAllows,
-  splitVma,
-  unmappedArea,
-  Vma,
-  vmaLookup,
-  vmasIn,
+  VM_ACCOUNT,
   VM_EXEC,
+  VM_GROWSDOWN,
+  VM_LOCKED,
   VM_MAYEXEC,
   VM_MAYREAD,
+  VM_MAYSHARE,
   VM_MAYWRITE,
+  VM_NOHUGEPAGE,
+  VM_NORESERVE,
   VM_READ,
+  VM_SHARED,
+  VM_SYNC,
   VM_WRITE,
 } from '@mmkit/vma';
+import { chooseArea, fixedArea, taskSize } from './area.ts';
 import {
+  MAP_32BIT,
   MAP_ANONYMOUS,
+  MAP_DENYWRITE,
+  MAP_EXECUTABLE,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_HUGETLB,
+  MAP_LOCKED,
+  MAP_NONBLOCK,
+  MAP_NORESERVE,
   MAP_POPULATE,
   MAP_PRIVATE,
-  MMAP_MIN_ADDR,
+  MAP_SHARED,
+  MAP_SHARED_VALIDATE,
+  MAP_STACK,
+  MAP_SYNC,
   PROT_EXEC,
   PROT_READ,
   PROT_WRITE,
-  STACK_GAP,
 } from './flags.ts';
-import { neighbours } from './neighbours.ts';
+import { mayLock } from './memlock.ts';
+import { unmapRegion } from './unmap.co.ts';
 
-const KNOWN_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE;
+/** The bits of `flags` that say private or shared. */
+const MAP_TYPE = 0xf;
+/** MAP_SHARED_VALIDATE knows these, and the sizes of huge pages; not MAP_FIXED_NOREPLACE (as measured). */
+const VALIDATED =
+  MAP_TYPE |
+  MAP_FIXED |
+  MAP_ANONYMOUS |
+  MAP_32BIT |
+  MAP_GROWSDOWN |
+  MAP_DENYWRITE |
+  MAP_EXECUTABLE |
+  MAP_LOCKED |
+  MAP_NORESERVE |
+  MAP_POPULATE |
+  MAP_NONBLOCK |
+  MAP_STACK |
+  MAP_HUGETLB |
+  MAP_SYNC |
+  (0x3f << 26);
 
 /**
- * Maps `length` bytes (rounded up to pages): the address, or a negative errno: -EINVAL (length 0, flags, alignment),
- * -ENOMEM (no room, map count), -EEXIST (MAP_FIXED_NOREPLACE), -EPERM (a fixed address below MMAP_MIN_ADDR), -EINTR.
- * `address` is a hint without MAP_FIXED; 0: none.
+ * Maps `length` bytes (rounded up to pages) of private or shared memory, or of `file` from byte `offset` on: the address,
+ * or a negative errno: -EBADF (no file, and not MAP_ANONYMOUS), -EINVAL (length 0, flags, alignment), -ENOMEM (no room, map count, huge pages), -EEXIST
+ * (MAP_FIXED_NOREPLACE), -EPERM (a fixed address below MMAP_MIN_ADDR, something sealed in the way, a seal against writing,
+ * MAP_LOCKED without any allowance), -EACCES (the file is not open for it), -EAGAIN (RLIMIT_MEMLOCK), -EOPNOTSUPP
+ * (MAP_SYNC; a flag MAP_SHARED_VALIDATE does not know), -EINTR. `address` is a hint without MAP_FIXED; 0: none.
  */
-export function* mmap(mm: Mm, address: number, length: number, prot: number, flags: number): Task<number> {
+export function* mmap(
+  mm: Mm,
+  address: number,
+  length: number,
+  prot: number,
+  flags: number,
+  file: OpenFile | null = null,
+  offset: number = 0,
+): Task<number> {
   checkAddress('address', address);
   checkAddress('length', length);
-  checkInteger('prot', prot, 0, PROT_READ | PROT_WRITE | PROT_EXEC);
+  checkAddress('offset', offset);
+  checkInteger('prot', prot, 0, 0x7fffffff);
   checkInteger('flags', flags, 0, 0x7fffffff);
-  const pageSize = mm.memory.phys.pageSize;
-  if (length === 0 || (flags & MAP_PRIVATE) === 0 || (flags & MAP_ANONYMOUS) === 0) return -EINVAL;
-  if ((flags & ~KNOWN_FLAGS) !== 0) return -EINVAL;
-  const size = alignUp(length, pageSize);
-  if (size > mm.memory.format.userEnd) return -ENOMEM;
-  if ((yield* downWriteKillable(mm.memory.sched, mm.mmapLock)) !== 0) return -EINTR;
-  const at = yield* mapRegion(mm, address, size, prot, flags);
-  upWrite(mm.memory.sched, mm.mmapLock);
-  if (at >= 0 && (flags & MAP_POPULATE) !== 0) yield* mmPopulate(mm, at, size);
+  const { phys } = mm.memory;
+  if (!isAligned(offset, phys.pageSize)) return -EINVAL;
+  const mapped = (flags & MAP_ANONYMOUS) !== 0 ? null : file;
+  if ((flags & MAP_ANONYMOUS) === 0 && file === null) return -EBADF;
+  if ((flags & MAP_HUGETLB) !== 0) return mapped === null ? -ENOMEM : -EINVAL;
+  if (length === 0) return -EINVAL;
+  const size = alignUp(length, phys.pageSize);
+  if (size > taskSize(mm)) return -ENOMEM;
+  if ((yield* mmapWriteLockKillable(mm)) !== 0) return -EINTR;
+  const at = yield* mapLocked(mm, address, size, prot, flags, mapped, offset);
+  mmapWriteUnlock(mm);
+  const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE;
+  if (at >= 0 && (populate || (flags & MAP_LOCKED) !== 0 || (mm.defFlags & VM_LOCKED) !== 0)) {
+    yield* mmPopulate(mm, at, size);
+  }
   return at;
 }
 
-function* mapRegion(mm: Mm, address: number, size: number, prot: number, flags: number): Task<number> {
+function* mapLocked(
+  mm: Mm,
+  address: number,
+  size: number,
+  prot: number,
+  flags: number,
+  file: OpenFile | null,
+  offset: number,
+): Task<number> {
   // Asked before anything is unmapped or added, so there may be one VMA more than the limit.
   if (!mapCountAllows(mm.vmas, 0)) return -ENOMEM;
   const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
-  const at = fixed ? fixedArea(mm, address, size) : chooseArea(mm, address, size);
+  const at = fixed ? fixedArea(mm, address, size) : chooseArea(mm, address, size, flags, file, offset);
   if (at < 0) return at;
-  if (fixed && findVmaIntersection(mm.vmas, at, at + size) !== null) {
-    if ((flags & MAP_FIXED_NOREPLACE) !== 0) return -EEXIST;
-    const error = yield* unmapRegion(mm, at, at + size);
-    if (error !== 0) return error;
-  }
-  let vm = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
+  if ((flags & MAP_FIXED_NOREPLACE) !== 0 && findVmaIntersection(mm.vmas, at, at + size) !== null) return -EEXIST;
+  if ((flags & MAP_LOCKED) !== 0 && !mm.capIpcLock && mm.rlimitMemlock === 0) return -EPERM;
+  const locks = (flags & MAP_LOCKED) !== 0 || (mm.defFlags & VM_LOCKED) !== 0;
+  if (locks && !mayLock(mm, size / mm.memory.phys.pageSize)) return -EAGAIN;
+  const vm = file === null ? anonFlags(flags) : fileFlags(file, prot, flags);
+  if (vm < 0) return vm;
+  return yield* mapRegion(mm, at, size, vm | protFlags(prot) | commonFlags(mm, flags), file, offset);
+}
+
+/** VM_READ, VM_WRITE and VM_EXEC of PROT_*. */
+function protFlags(prot: number): number {
+  let vm = 0;
   if ((prot & PROT_READ) !== 0) vm |= VM_READ;
   if ((prot & PROT_WRITE) !== 0) vm |= VM_WRITE;
   if ((prot & PROT_EXEC) !== 0) vm |= VM_EXEC;
-  insertVma(mm.vmas, new Vma(at, at + size, vm, at / mm.memory.phys.pageSize));
+  return vm;
+}
+
+/** Flags that come from MAP_* and from mlockall. */
+function commonFlags(mm: Mm, flags: number): number {
+  let vm = mm.defFlags;
+  if ((flags & MAP_GROWSDOWN) !== 0) vm |= VM_GROWSDOWN;
+  if ((flags & MAP_LOCKED) !== 0) vm |= VM_LOCKED;
+  if ((flags & MAP_NORESERVE) !== 0) vm |= VM_NORESERVE;
+  if ((flags & MAP_STACK) !== 0) vm |= VM_NOHUGEPAGE;
+  if ((flags & MAP_SYNC) !== 0) vm |= VM_SYNC;
+  return vm;
+}
+
+/** VM_MAY* and sharing of memory without a file, or -EINVAL. */
+function anonFlags(flags: number): number {
+  const may = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
+  const type = flags & MAP_TYPE;
+  if (type === MAP_PRIVATE) return may;
+  if (type !== MAP_SHARED || (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
+  return may | VM_SHARED | VM_MAYSHARE;
+}
+
+/** VM_MAY* and sharing of a file's mapping, or why there can be none. */
+function fileFlags(file: OpenFile, prot: number, flags: number): number {
+  const type = flags & MAP_TYPE;
+  let vm = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
+  if (type === MAP_SHARED || type === MAP_SHARED_VALIDATE) {
+    // A file system on a disk knows MAP_SYNC, though none of its files can have it.
+    const known = file.inode.device === null ? VALIDATED & ~MAP_SYNC : VALIDATED;
+    if (type === MAP_SHARED_VALIDATE && (flags & ~known) !== 0) return -EOPNOTSUPP;
+    if ((prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES;
+    vm |= VM_SHARED | VM_MAYSHARE;
+    if (!file.writable) vm &= ~(VM_MAYWRITE | VM_SHARED);
+  } else if (type !== MAP_PRIVATE) return -EINVAL;
+  if (!file.readable) return -EACCES;
+  if ((flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
+  if ((vm & VM_SHARED) !== 0 && (file.inode.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) {
+    if ((prot & PROT_WRITE) !== 0) return -EPERM;
+    vm &= ~VM_MAYWRITE;
+  }
+  return vm;
+}
+
+/** Makes room at `at`, and the VMA (mmap_region). What a disk file's mapping refuses leaves the hole. */
+function* mapRegion(
+  mm: Mm,
+  at: number,
+  size: number,
+  flags: number,
+  file: OpenFile | null,
+  offset: number,
+): Task<number> {
+  const { memory, vmas } = mm;
+  if (findVmaIntersection(vmas, at, at + size) !== null) {
+    const error = yield* unmapRegion(mm, at, at + size);
+    if (error !== 0) return error;
+  }
+  if (file !== null && file.inode.device !== null && (flags & VM_SYNC) !== 0) return -EOPNOTSUPP;
+  // Only what can become private memory counts against the commit limit (accountable_mapping).
+  if ((flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE) flags |= VM_ACCOUNT;
+  let mapped = file;
+  let pgoff = offset * vmas.pagesPerByte;
+  if (file === null && (flags & VM_SHARED) !== 0) mapped = sharedMemory(mm, size);
+  else if (file === null) pgoff = at * vmas.pagesPerByte;
+  yield* vmaMergeNew(mm, at, at + size, { flags, sealed: false, pgoff, file: mapped, anonVma: null, anonChain: 0 });
+  if ((flags & VM_LOCKED) !== 0) mm.lockedVm += size / memory.phys.pageSize;
   return at;
 }
 
-function fixedArea(mm: Mm, address: number, size: number): number {
-  if (address + size > taskSize(mm)) return -ENOMEM;
-  if (!isAligned(address, mm.memory.phys.pageSize)) return -EINVAL;
-  return address < MMAP_MIN_ADDR ? -EPERM : address;
-}
-
-/** The hint's page if the range is free there (a hint below MMAP_MIN_ADDR means that), else the highest free range. */
-function chooseArea(mm: Mm, hint: number, size: number): number {
-  const end = taskSize(mm);
-  const page = alignDown(hint, mm.memory.phys.pageSize);
-  const at = Math.max(page, MMAP_MIN_ADDR);
-  if (page !== 0 && at + size <= end && findVmaIntersection(mm.vmas, at, at + size) === null) return at;
-  return unmappedArea(mm.vmas, size, { low: MMAP_MIN_ADDR, high: end - STACK_GAP, topDown: true });
-}
-
-/** End of what may be mapped: the last page of user memory stays empty (TASK_SIZE_MAX, N.19). */
-function taskSize(mm: Mm): number {
-  return mm.memory.format.userEnd - mm.memory.phys.pageSize;
+/** Shared memory without a file is a shmem file without a name (shmem_zero_setup). */
+function sharedMemory(mm: Mm, size: number): OpenFile {
+  const inode = createInode(mm.memory.files, null, fileRmap(mm.memory));
+  inode.size = size;
+  inode.unnamed = true;
+  return new OpenFile(inode, true, true);
 }
 
 /**
  * Unmaps [address, address + length): 0, -EINVAL (alignment, length 0, beyond user memory), -ENOMEM (a split would
- * exceed the map count), -EINTR. Pages that are pinned survive without a mapping.
+ * exceed the map count), -EPERM (something sealed in it), -EINTR. Pages that are pinned survive without a mapping.
  */
 export function* munmap(mm: Mm, address: number, length: number): Task<number> {
   checkAddress('address', address);
   checkAddress('length', length);
-  const pageSize = mm.memory.phys.pageSize;
-  const size = alignUp(length, pageSize);
-  if (!isAligned(address, pageSize) || size === 0 || address + size > taskSize(mm)) return -EINVAL;
-  if ((yield* downWriteKillable(mm.memory.sched, mm.mmapLock)) !== 0) return -EINTR;
+  const { phys } = mm.memory;
+  const size = alignUp(length, phys.pageSize);
+  if (!isAligned(address, phys.pageSize) || size === 0 || address + size > taskSize(mm)) return -EINVAL;
+  if ((yield* mmapWriteLockKillable(mm)) !== 0) return -EINTR;
   const error = yield* unmapRegion(mm, address, address + size);
-  upWrite(mm.memory.sched, mm.mmapLock);
+  mmapWriteUnlock(mm);
   return error;
-}
-
-/** Splits the VMAs at the ends, takes those inside out of the tree, zaps, frees tables. mmap_lock held for writing. */
-function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
-  const first = vmaLookup(mm.vmas, start);
-  const last = vmaLookup(mm.vmas, end - 1);
-  // Only a hole in the middle of one VMA makes more of them than there were.
-  if (first !== null && first === last && first.start < start && first.end > end && !mapCountAllows(mm.vmas, 1))
-    return -ENOMEM;
-  if (first !== null && first.start < start) splitVma(mm.vmas, first, start);
-  const tail = vmaLookup(mm.vmas, end - 1);
-  if (tail !== null && tail.end > end) splitVma(mm.vmas, tail, end);
-  const gone = vmasIn(mm.vmas, start, end);
-  for (const vma of gone) eraseVma(mm.vmas, vma);
-  if (gone.length === 0) return 0;
-  const from = gone[0]!.start;
-  const to = gone[gone.length - 1]!.end;
-  yield* zapPageRange(mm, from, to);
-  const { floor, ceiling } = neighbours(mm, from, to);
-  yield* freePageTables(mm, from, to, floor, ceiling);
-  return 0;
 }

@@ -1,4 +1,7 @@
-/** The package, and what tests need of gup, in both builds: the sched one with every coloured call run to its end. */
+/**
+ * The package, and what tests need of gup, in both builds and for both page-table formats: the sched build with every
+ * coloured call run to its end.
+ */
 import { FOLL_WRITE } from '@mmkit/base';
 import { createMemory, MM_ROOT, Mm } from '@mmkit/aspace';
 import * as gupPlain from '@mmkit/gup';
@@ -6,14 +9,16 @@ import * as gupSched from '@mmkit/gup/sched';
 import * as plain from '@mmkit/mm';
 import * as coloured from '@mmkit/mm/sched';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '@mmkit/mm';
-import { createDecoded, createEntry, ENTRY_LEAF, leafIndex, leafTable, readEntry } from '@mmkit/pgtable';
+import { arm64, createDecoded, createEntry, ENTRY_LEAF, leafIndex, leafTable, readEntry, x86_64 } from '@mmkit/pgtable';
+import type { Format } from '@mmkit/pgtable';
 import { checkPhys, countFrames } from '@mmkit/phys';
 import { createSched, runTask } from '@mmkit/task';
 import type { Task } from '@mmkit/task';
 import { checkVmaTree, vmasIn } from '@mmkit/vma';
 import type { VmaTree } from '@mmkit/vma';
 
-export type Api = typeof plain & typeof gupPlain;
+/** One build, and the format its machines have. */
+export type Api = typeof plain & typeof gupPlain & { readonly format: Format };
 
 function drive(module: object): object {
   const driven: Record<string, unknown> = {};
@@ -24,22 +29,27 @@ function drive(module: object): object {
   return driven;
 }
 
+const driven = { ...drive(gupSched), ...drive(coloured) } as unknown as typeof plain & typeof gupPlain;
 export const builds: readonly (readonly [string, Api])[] = [
-  ['plain', { ...gupPlain, ...plain }],
-  ['sched', { ...drive(gupSched), ...drive(coloured) } as unknown as Api],
+  ['plain x86-64', { ...gupPlain, ...plain, format: x86_64 }],
+  ['sched x86-64', { ...driven, format: x86_64 }],
+  ['plain arm64', { ...gupPlain, ...plain, format: arm64 }],
+  ['sched arm64', { ...driven, format: arm64 }],
 ];
+/** The sched builds alone. */
+export const schedBuilds: readonly (readonly [string, Api])[] = builds.filter(([name]) => name.startsWith('sched'));
 
 export const PAGE = 4096;
 export const RW: number = PROT_READ | PROT_WRITE;
 export const ANON: number = MAP_PRIVATE | MAP_ANONYMOUS;
 /** Where most tests map. */
 export const BASE = 0x7000_0000_0000;
-/** End of what may be mapped: the last page below 2^47 stays empty. */
+/** End of what may be mapped on x86-64: the last page below 2^47 stays empty. */
 export const TASK_SIZE: number = 2 ** 47 - PAGE;
 
 /** An empty address space in a machine of `frames` frames. */
 export function setUp(api: Api, frames = 256, vmas?: VmaTree): Mm {
-  const memory = createMemory({ sched: createSched(), frames });
+  const memory = createMemory({ sched: createSched(), frames, format: api.format });
   return api.createMm(vmas === undefined ? { memory } : { memory, vmas })!;
 }
 
@@ -68,7 +78,9 @@ export function pfnAt(mm: Mm, address: number): number {
 /** The VMAs as `start-end` in pages after BASE. */
 export function vmas(mm: Mm): string[] {
   checkVmaTree(mm.vmas);
-  return vmasIn(mm.vmas, 0, TASK_SIZE).map((vma) => `${(vma.start - BASE) / PAGE}-${(vma.end - BASE) / PAGE}`);
+  return vmasIn(mm.vmas, 0, mm.memory.format.taskSize).map(
+    (vma) => `${(vma.start - BASE) / PAGE}-${(vma.end - BASE) / PAGE}`,
+  );
 }
 
 /** Frames given out. */

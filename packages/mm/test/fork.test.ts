@@ -5,13 +5,13 @@ import type { Mm } from '@mmkit/aspace';
 import { dupMm as dupTask, madvise as madviseTask, mmap as mmapTask, munmap as munmapTask } from '@mmkit/mm/sched';
 import * as plain from '@mmkit/mm';
 import * as coloured from '@mmkit/mm/sched';
-import { MADV_DONTFORK, PROT_READ } from '@mmkit/mm';
+import { MADV_DONTFORK, MADV_WIPEONFORK, PROT_READ } from '@mmkit/mm';
 import { ACCESS_WRITE, createTranslation, hwWalk, tlbInsert, tlbLookup } from '@mmkit/pgtable';
 import { allocPages, freePages, GFP_USER, pageMapCount, pageRefCount } from '@mmkit/phys';
 import { downWriteTrylock, isLocked, upWrite } from '@mmkit/rwsem';
 import { killTask, runAll, spawn } from '@mmkit/task';
 import type { Task } from '@mmkit/task';
-import { VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, vmaLookup, vmasIn } from '@mmkit/vma';
+import { VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, vmaLookup, vmasIn } from '@mmkit/vma';
 import {
   ANON,
   BASE,
@@ -21,8 +21,8 @@ import {
   PAGE,
   pfnAt,
   RW,
+  schedBuilds,
   setUp,
-  TASK_SIZE,
   thrown,
   touch,
   vmas,
@@ -42,8 +42,8 @@ describe.each(builds)('%s build: fork', (_name, api) => {
     touch(api, mm, BASE, 2);
     const child = fork(mm);
     expect([vmas(child), child.anonPages]).toEqual([vmas(mm), 2]);
-    for (const [i, vma] of vmasIn(child.vmas, 0, TASK_SIZE).entries()) {
-      const old = vmasIn(mm.vmas, 0, TASK_SIZE)[i]!;
+    for (const [i, vma] of vmasIn(child.vmas, 0, api.format.taskSize).entries()) {
+      const old = vmasIn(mm.vmas, 0, api.format.taskSize)[i]!;
       expect([vma === old, vma.flags, vma.pgoff, vma.file]).toEqual([false, old.flags, old.pgoff, old.file]);
     }
     expect(child.words[MM_ROOT]).not.toBe(mm.words[MM_ROOT]);
@@ -60,7 +60,7 @@ describe.each(builds)('%s build: fork', (_name, api) => {
     for (const page of [0, 1, 2]) mapPages(api, mm, page, 1);
     touch(api, mm, BASE, 3);
     api.madvise(mm, BASE, PAGE, MADV_DONTFORK);
-    vmaLookup(mm.vmas, BASE + PAGE)!.flags |= VM_WIPEONFORK;
+    api.madvise(mm, BASE + PAGE, PAGE, MADV_WIPEONFORK);
     const child = fork(mm);
     expect([vmas(child), child.anonPages]).toEqual([['1-2', '2-3'], 1]);
     expect(vmaLookup(child.vmas, BASE + PAGE)!.anonVma).toBeNull();
@@ -173,14 +173,13 @@ describe.each(builds)('%s build: fork', (_name, api) => {
   });
 });
 
-describe('killed while waiting for mmap_lock', () => {
+describe.each(schedBuilds)('%s build: killed while waiting for mmap_lock', (_name, api) => {
   it.each([
     ['mmap', (mm: Mm): Task<unknown> => mmapTask(mm, 0, PAGE, RW, ANON), -EINTR],
     ['munmap', (mm: Mm): Task<unknown> => munmapTask(mm, BASE, PAGE), -EINTR],
     ['madvise(MADV_DONTFORK)', (mm: Mm): Task<unknown> => madviseTask(mm, BASE, PAGE, MADV_DONTFORK), -EINTR],
     ['fork', (mm: Mm): Task<unknown> => dupTask(mm), { error: -EINTR, mm: null }],
   ])('%s: -EINTR, nothing changed, nothing leaks', (_what, call, expected) => {
-    const api = builds[1]![1];
     const mm = setUp(api);
     const { sched } = mm.memory;
     mapPages(api, mm, 0, 1);

@@ -1,22 +1,42 @@
 import { describe, expect, it } from 'vitest';
 import { EAGAIN, EINVAL, ENOMEM } from '@mmkit/base';
-import { MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MAP_FIXED, PROT_NONE } from '@mmkit/mm';
-import { isLocked } from '@mmkit/rwsem';
-import { createVmaTree, VM_DONTCOPY, VM_IO, VM_LOCKED, VM_PFNMAP, vmaLookup, vmasIn } from '@mmkit/vma';
 import {
-  ANON,
-  BASE,
-  builds,
-  framesUsed,
-  mapPages,
-  PAGE,
-  pfnAt,
-  setUp,
-  TASK_SIZE,
-  thrown,
-  touch,
-  vmas,
-} from './builds.ts';
+  MADV_DODUMP,
+  MADV_DOFORK,
+  MADV_DONTDUMP,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_HUGEPAGE,
+  MADV_KEEPONFORK,
+  MADV_MERGEABLE,
+  MADV_NOHUGEPAGE,
+  MADV_NORMAL,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
+  MADV_UNMERGEABLE,
+  MADV_WIPEONFORK,
+  MAP_FIXED,
+  PROT_EXEC,
+  PROT_NONE,
+} from '@mmkit/mm';
+import { isLocked } from '@mmkit/rwsem';
+import {
+  createVmaTree,
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_HUGEPAGE,
+  VM_IO,
+  VM_MERGEABLE,
+  VM_NOHUGEPAGE,
+  VM_PFNMAP,
+  VM_RAND_READ,
+  VM_SEQ_READ,
+  VM_SHARED,
+  VM_WIPEONFORK,
+  vmaLookup,
+  vmasIn,
+} from '@mmkit/vma';
+import { ANON, BASE, builds, framesUsed, mapPages, PAGE, pfnAt, RW, setUp, thrown, touch, vmas } from './builds.ts';
 
 describe.each(builds)('%s build: madvise', (_name, api) => {
   const present = (mm: ReturnType<typeof setUp>, count: number): string =>
@@ -85,7 +105,7 @@ describe.each(builds)('%s build: madvise', (_name, api) => {
     const mm = setUp(api);
     for (const advice of [MADV_DONTNEED, MADV_DONTFORK, MADV_DOFORK]) {
       expect(api.madvise(mm, BASE, PAGE, advice)).toBe(-ENOMEM);
-      expect(api.madvise(mm, TASK_SIZE, PAGE, advice)).toBe(-ENOMEM);
+      expect(api.madvise(mm, api.format.taskSize, PAGE, advice)).toBe(-ENOMEM);
       expect(api.madvise(mm, 2 ** 50, PAGE, advice)).toBe(-ENOMEM);
     }
   });
@@ -93,9 +113,10 @@ describe.each(builds)('%s build: madvise', (_name, api) => {
   it('6.18: DONTNEED stops with EINVAL at a locked VMA, those before have got it; a hole does not matter', () => {
     for (const hole of [false, true]) {
       const mm = setUp(api);
-      for (const page of hole ? [0, 2, 3] : [0, 1, 2, 3]) mapPages(api, mm, page, 1);
+      mapPages(api, mm, 0, hole ? 1 : 2);
+      api.mmap(mm, BASE + 2 * PAGE, 2 * PAGE, RW | PROT_EXEC, ANON | MAP_FIXED);
       for (const page of hole ? [0, 2, 3] : [0, 1, 2, 3]) touch(api, mm, BASE + page * PAGE);
-      vmaLookup(mm.vmas, BASE + 2 * PAGE)!.flags |= VM_LOCKED;
+      expect(api.mlock(mm, BASE + 2 * PAGE, 2 * PAGE)).toBe(0);
       expect(api.madvise(mm, BASE, 4 * PAGE, MADV_DONTNEED)).toBe(-EINVAL);
       expect([present(mm, 4), isLocked(mm.mmapLock)]).toEqual(['..xx', false]);
     }
@@ -112,22 +133,72 @@ describe.each(builds)('%s build: madvise', (_name, api) => {
     expect(vmaLookup(mm.vmas, BASE)!.flags & VM_DONTCOPY).toBe(VM_DONTCOPY);
   });
 
-  it('DONTFORK and DOFORK split the VMAs at the ends of the range and flip VM_DONTCOPY inside', () => {
+  it('D.6: DONTFORK and DOFORK split and merge, as mprotect does', () => {
     const mm = setUp(api);
     mapPages(api, mm, 0, 4);
     mapPages(api, mm, 4, 4);
     const marked = (): string[] =>
-      vmasIn(mm.vmas, 0, TASK_SIZE).map((vma) => ((vma.flags & VM_DONTCOPY) !== 0 ? 'dontcopy' : 'copy'));
+      vmasIn(mm.vmas, 0, api.format.taskSize).map((vma) => ((vma.flags & VM_DONTCOPY) !== 0 ? 'dontcopy' : 'copy'));
     expect(api.madvise(mm, BASE + PAGE, 5 * PAGE, MADV_DONTFORK)).toBe(0);
     expect([vmas(mm), marked()]).toEqual([
-      ['0-1', '1-4', '4-6', '6-8'],
-      ['copy', 'dontcopy', 'dontcopy', 'copy'],
+      ['0-1', '1-6', '6-8'],
+      ['copy', 'dontcopy', 'copy'],
     ]);
     expect(api.madvise(mm, BASE + PAGE, PAGE, MADV_DONTFORK)).toBe(0);
-    expect(vmas(mm)).toEqual(['0-1', '1-4', '4-6', '6-8']);
+    expect(vmas(mm)).toEqual(['0-1', '1-6', '6-8']);
     expect(api.madvise(mm, BASE + 2 * PAGE, PAGE, MADV_DOFORK)).toBe(0);
-    expect(vmas(mm)).toEqual(['0-1', '1-2', '2-3', '3-4', '4-6', '6-8']);
-    expect(marked()).toEqual(['copy', 'dontcopy', 'copy', 'dontcopy', 'dontcopy', 'copy']);
+    expect(vmas(mm)).toEqual(['0-1', '1-2', '2-3', '3-6', '6-8']);
+    expect(marked()).toEqual(['copy', 'dontcopy', 'copy', 'dontcopy', 'copy']);
+    expect(api.madvise(mm, BASE, 8 * PAGE, MADV_DOFORK)).toBe(0);
+    expect(vmas(mm)).toEqual(['0-8']);
+  });
+
+  it.each([
+    ['RANDOM', MADV_RANDOM, VM_SEQ_READ, VM_RAND_READ],
+    ['SEQUENTIAL', MADV_SEQUENTIAL, VM_RAND_READ, VM_SEQ_READ],
+    ['NORMAL', MADV_NORMAL, VM_SEQ_READ | VM_RAND_READ, 0],
+    ['DONTFORK', MADV_DONTFORK, 0, VM_DONTCOPY],
+    ['DOFORK', MADV_DOFORK, VM_DONTCOPY, 0],
+    ['WIPEONFORK', MADV_WIPEONFORK, 0, VM_WIPEONFORK],
+    ['KEEPONFORK', MADV_KEEPONFORK, VM_WIPEONFORK, 0],
+    ['DONTDUMP', MADV_DONTDUMP, 0, VM_DONTDUMP],
+    ['DODUMP', MADV_DODUMP, VM_DONTDUMP, 0],
+    ['MERGEABLE', MADV_MERGEABLE, 0, VM_MERGEABLE],
+    ['UNMERGEABLE', MADV_UNMERGEABLE, VM_MERGEABLE, 0],
+    ['HUGEPAGE', MADV_HUGEPAGE, VM_NOHUGEPAGE, VM_HUGEPAGE],
+    ['NOHUGEPAGE', MADV_NOHUGEPAGE, VM_HUGEPAGE, VM_NOHUGEPAGE],
+  ])(
+    '6.18: MADV_%s sets its flag and clears what contradicts it, in a part of a VMA',
+    (_advice, advice, before, after) => {
+      const mm = setUp(api);
+      mapPages(api, mm, 0, 3);
+      const vma = vmaLookup(mm.vmas, BASE)!;
+      const plain = vma.flags;
+      vma.flags |= before;
+      expect(api.madvise(mm, BASE + PAGE, PAGE, advice)).toBe(0);
+      expect(vmas(mm)).toEqual(['0-1', '1-2', '2-3']);
+      expect([0, 1, 2].map((page) => vmaLookup(mm.vmas, BASE + page * PAGE)!.flags)).toEqual([
+        plain | before | 0,
+        plain | after | 0,
+        plain | before | 0,
+      ]);
+    },
+  );
+
+  it('6.18: EINVAL: WIPEONFORK of files and shared memory, DODUMP of special memory; MERGEABLE passes over shared memory', () => {
+    const mm = setUp(api);
+    mapPages(api, mm, 0, 1);
+    const vma = vmaLookup(mm.vmas, BASE)!;
+    vma.flags |= VM_SHARED;
+    const before = vma.flags;
+    expect(api.madvise(mm, BASE, PAGE, MADV_WIPEONFORK)).toBe(-EINVAL);
+    expect([api.madvise(mm, BASE, PAGE, MADV_MERGEABLE), vma.flags]).toEqual([0, before]);
+    vma.flags = (before & ~VM_SHARED) | VM_IO;
+    expect(api.madvise(mm, BASE, PAGE, MADV_WIPEONFORK)).toBe(0);
+    expect(api.madvise(mm, BASE, PAGE, MADV_DODUMP)).toBe(-EINVAL);
+    for (const advice of [MADV_RANDOM, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_MERGEABLE])
+      expect(api.madvise(mm, BASE, PAGE, advice)).toBe(0);
+    expect([vma.flags & VM_DONTDUMP, vma.flags & VM_MERGEABLE]).toEqual([VM_DONTDUMP, 0]);
   });
 
   it('6.18: a hole does not keep DONTFORK from the rest: ENOMEM', () => {

@@ -1,0 +1,106 @@
+/**
+ * Advice about the pages of a range (Linux: madvise_dontneed_free, madvise_cold, madvise_pageout, madvise_remove,
+ * madvise_willneed, madvise_populate, madvise_guard_install). mmap_lock held for reading.
+ *
+ * Without swap MADV_PAGEOUT of anonymous memory does nothing that can be seen; here it does nothing to file pages either,
+ * which Linux would drop from the page cache. Without huge pages MADV_COLLAPSE finds no VMA it may work on.
+ */
+import { EACCES, EINVAL } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { anonVmaPrepare, Mm, mmapReadUnlock, vmaInode, ZAP_KEEP_MARKERS, ZAP_MLOCKED } from '@mmkit/aspace';
+import { coldRange, guardInstall, guardRemove, lazyfreeRange, mmapReadLock, zapPageRange } from '@mmkit/aspace/sched';
+import { punchHole } from '@mmkit/filemap/sched';
+import { faultinPageRange } from '@mmkit/gup/sched';
+import {
+  VM_HUGETLB,
+  VM_LOCKED,
+  VM_MAYBE_GUARD,
+  VM_MAYWRITE,
+  VM_PFNMAP,
+  VM_SHARED,
+  VM_SPECIAL,
+  vmaIsAnonymous,
+} from '@mmkit/vma';
+import type { Vma } from '@mmkit/vma';
+import {
+  MADV_COLD,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+  MADV_PAGEOUT,
+  MADV_REMOVE,
+  MADV_WILLNEED,
+} from './flags.ts';
+
+/** Gives page advice to [start, end) of `vma`: 0 or a negative errno. MADV_REMOVE drops mmap_lock on the way. */
+export function* advisePages(mm: Mm, vma: Vma, start: number, end: number, advice: number): Task<number> {
+  switch (advice) {
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED: {
+      const refusing = advice === MADV_DONTNEED ? VM_LOCKED | VM_PFNMAP : VM_PFNMAP;
+      if ((vma.flags & refusing) !== 0) return -EINVAL;
+      const locked = (vma.flags & VM_LOCKED) !== 0 ? ZAP_MLOCKED : 0;
+      yield* zapPageRange(mm, start, end, ZAP_KEEP_MARKERS | locked);
+      return 0;
+    }
+    case MADV_FREE:
+      if ((vma.flags & (VM_LOCKED | VM_PFNMAP)) !== 0 || !vmaIsAnonymous(vma)) return -EINVAL;
+      yield* lazyfreeRange(mm, start, end);
+      return 0;
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+      if ((vma.flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return -EINVAL;
+      if (advice === MADV_COLD) yield* coldRange(mm, start, end);
+      return 0;
+    case MADV_GUARD_INSTALL:
+      if ((vma.flags & (VM_SPECIAL | VM_HUGETLB | VM_LOCKED)) !== 0) return -EINVAL;
+      // For the whole VMA and for ever: nobody looks whether a guard is left. fork copies tables of such a VMA.
+      vma.flags |= VM_MAYBE_GUARD;
+      anonVmaPrepare(mm.memory, vma);
+      return yield* guardInstall(mm, start, end);
+    case MADV_GUARD_REMOVE:
+      if ((vma.flags & (VM_SPECIAL | VM_HUGETLB)) !== 0) return -EINVAL;
+      yield* guardRemove(mm, start, end);
+      return 0;
+    case MADV_REMOVE:
+      return yield* removePages(mm, vma, start, end);
+    case MADV_WILLNEED:
+      return 0;
+    default:
+      return -EINVAL;
+  }
+}
+
+/** MADV_REMOVE: punches a hole into the file of a shared mapping, which goes from every mapping too (N.13). */
+function* removePages(mm: Mm, vma: Vma, start: number, end: number): Task<number> {
+  const inode = vmaInode(vma);
+  if ((vma.flags & VM_LOCKED) !== 0 || inode === null) return -EINVAL;
+  if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return -EACCES;
+  const { phys } = mm.memory;
+  const offset = start - vma.start + vma.pgoff * phys.pageSize;
+  // i_rwsem is outside mmap_lock.
+  mmapReadUnlock(mm);
+  const error = yield* punchHole(inode, offset, end - start);
+  yield* mmapReadLock(mm);
+  return error;
+}
+
+/** MADV_POPULATE_READ, or with `write` MADV_POPULATE_WRITE, of [start, end). Takes mmap_lock itself (B.13). */
+export function* madvisePopulate(mm: Mm, start: number, end: number, write: boolean): Task<number> {
+  const { phys } = mm.memory;
+  const locked: { value: 0 | 1 } = { value: 0 };
+  let error = 0;
+  for (let at = start; at < end && error === 0; ) {
+    if (locked.value === 0) {
+      yield* mmapReadLock(mm);
+      locked.value = 1;
+    }
+    const pages = yield* faultinPageRange(mm, at, end, write, locked);
+    if (pages < 0) error = pages;
+    else at += pages * phys.pageSize;
+  }
+  if (locked.value === 1) mmapReadUnlock(mm);
+  return error;
+}

@@ -1,0 +1,45 @@
+/**
+ * Taking a range of VMAs away (Linux: do_vmi_align_munmap, unmap_region): split at the ends, out of the files' lists, out
+ * of the tree, entries zapped, tables freed. mmap_lock held for writing.
+ */
+import { ENOMEM, EPERM } from '@mmkit/base';
+import type { Task } from '@mmkit/base';
+import { Mm } from '@mmkit/aspace';
+import { freePageTables, mlockRange, unlinkFileVma, vmaSplit, zapPageRange } from '@mmkit/aspace/sched';
+import { eraseVma, mapCountAllows, VM_LOCKED, vmaLookup, vmasIn } from '@mmkit/vma';
+import { neighbours } from './neighbours.ts';
+
+/** Unmaps [start, end): 0; -ENOMEM (a split would exceed the map count); -EPERM (something in it is sealed). */
+export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
+  const first = vmaLookup(mm.vmas, start);
+  const last = vmaLookup(mm.vmas, end - 1);
+  // Only a hole in the middle of one VMA makes more of them than there were.
+  if (first !== null && first === last && first.start < start && first.end > end && !mapCountAllows(mm.vmas, 1))
+    return -ENOMEM;
+  if (first !== null && first.start < start) {
+    if (first.sealed) return -EPERM;
+    yield* vmaSplit(mm, first, start);
+  }
+  // As Linux: a sealed VMA further on is seen after the split, which stays.
+  for (const vma of vmasIn(mm.vmas, start, end)) {
+    if (vma.sealed) return -EPERM;
+    if (vma.end > end) yield* vmaSplit(mm, vma, end);
+  }
+  const gone = vmasIn(mm.vmas, start, end);
+  if (gone.length === 0) return 0;
+  const from = gone[0]!.start;
+  const to = gone[gone.length - 1]!.end;
+  for (const vma of gone) {
+    if ((vma.flags & VM_LOCKED) === 0) continue;
+    mm.lockedVm -= (vma.end - vma.start) * mm.vmas.pagesPerByte;
+    yield* mlockRange(mm, vma.start, vma.end, false);
+  }
+  yield* zapPageRange(mm, from, to);
+  for (const vma of gone) {
+    yield* unlinkFileVma(vma);
+    eraseVma(mm.vmas, vma);
+  }
+  const { floor, ceiling } = neighbours(mm, from, to);
+  yield* freePageTables(mm, from, to, floor, ceiling);
+  return 0;
+}
