@@ -18,8 +18,7 @@ import {
   tlbLookup,
 } from '@mmkit/pgtable';
 import { readBytes, writeBytes } from '@mmkit/phys';
-import { localIrqRestore } from '@mmkit/task';
-import { beginInstruction } from './instruction.ts';
+import { beginInstruction, endInstruction } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { handlePageFault } from './page-fault.co.ts';
 import { checkAlive, Process } from './process.ts';
@@ -64,7 +63,7 @@ function* moveBytes(
   checkAddress('address', address);
   checkInteger('length', length, 0, bytes.length);
   checkInteger('at', at, 0, bytes.length - length);
-  const { sched, memory } = machine;
+  const { memory } = machine;
   const { phys } = memory;
   const move = (access & ACCESS_WRITE) !== 0 ? writeBytes : readBytes;
   let done = 0;
@@ -73,17 +72,17 @@ function* moveBytes(
     const inPage = here % phys.pageSize;
     const part = Math.min(phys.pageSize - inPage, length - done);
     yield P_ACCESS;
-    beginInstruction(sched);
+    beginInstruction(memory);
     const pfn = translateOnCpu(machine, process, here, access);
     if (pfn < 0) {
-      localIrqRestore(sched);
+      endInstruction(memory);
       const error = yield* handlePageFault(machine, process, here, access, -pfn);
       if (error !== 0) return error;
       continue;
     }
     yield P_ACCESS_DATA;
     move(phys, pfn, inPage, bytes, at + done, part);
-    localIrqRestore(sched);
+    endInstruction(memory);
     done += part;
   }
   return 0;

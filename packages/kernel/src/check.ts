@@ -7,7 +7,7 @@
  * holds while no frame has 1024 plain references. A machine with more may fail here without fault.
  */
 import { InvariantError } from '@mmkit/base';
-import { folioTestAnon, MM_ROOT, pageAnonExclusive } from '@mmkit/aspace';
+import { folioTestAnon, MM_ROOT, mmapIsLocked, pageAnonExclusive } from '@mmkit/aspace';
 import { createDecoded, createEntry, E_WRITE, ENTRY_LEAF, ENTRY_TABLE, readEntry } from '@mmkit/pgtable';
 import type { Decoded } from '@mmkit/pgtable';
 import {
@@ -21,7 +21,6 @@ import {
   PG_TABLE,
   testFlag,
 } from '@mmkit/phys';
-import { isLocked } from '@mmkit/rwsem';
 import { checkVmaTree, vmaLookup } from '@mmkit/vma';
 import { checkTlbs } from './check-tlb.ts';
 import type { Machine } from './machine.ts';
@@ -48,6 +47,7 @@ interface Census {
  * | WRITABLE_NOT_EXCLUSIVE | a writable entry of an anonymous page: the page is exclusive (E.3 #1) |
  * | ZERO_PAGE | the zero page is not mapped writable and not pin-counted (E.3 #8) |
  * | RSS | `mm.anonPages` is the number of anonymous pages mapped |
+ * | PINNED_VM | no more pages are given back than were charged as pinned (E.3 #9) |
  * | MAPCOUNT | a frame's map count is the number of entries that map it |
  * | EXCLUSIVE_SHARED | an exclusive page is mapped once at most (E.3 #2) |
  * | PINNED_NOT_EXCLUSIVE | a mapped anonymous page that is pinned is exclusive, with `policy.unshare` (E.3 #3) |
@@ -71,7 +71,8 @@ export function checkMachine(machine: Machine): void {
 function checkProcess(census: Census, process: Process): void {
   const { mm, pid } = process;
   checkVmaTree(mm.vmas);
-  if (isLocked(mm.mmapLock)) fail('LOCK_HELD', `process ${pid}: mmap_lock is held`);
+  if (mmapIsLocked(mm)) fail('LOCK_HELD', `process ${pid}: mmap_lock is held`);
+  if (mm.pinnedVm < 0) fail('PINNED_VM', `process ${pid}: pinnedVm is ${mm.pinnedVm}`);
   const { format } = mm.memory;
   const anon = checkTable(census, process, mm.words[MM_ROOT]!, format.levels - 1, 0);
   if (anon !== mm.anonPages) fail('RSS', `process ${pid}: anonPages is ${mm.anonPages}, found ${anon}`);

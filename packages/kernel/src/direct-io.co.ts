@@ -69,10 +69,10 @@ export function* submitDirectRead(
   length: number,
   options: DirectIoOptions = {},
 ): Task<DirectIo> {
-  const io = createDirectIo(machine, process, device, BIO_READ, offset);
+  const io = createDirectIo(machine, process, device, BIO_READ);
   const size = device.backend.size;
   const left = offset < size ? Math.min(length, alignUp(size - offset, device.logicalBlockSize)) : 0;
-  yield* submitAll(io, process.mm, address, length, left, options);
+  yield* submitAll(io, process.mm, offset, address, length, left, options);
   return io;
 }
 
@@ -86,8 +86,8 @@ export function* submitDirectWrite(
   length: number,
   options: DirectIoOptions = {},
 ): Task<DirectIo> {
-  const io = createDirectIo(machine, process, device, BIO_WRITE, offset);
-  yield* submitAll(io, process.mm, address, length, length, options);
+  const io = createDirectIo(machine, process, device, BIO_WRITE);
+  yield* submitAll(io, process.mm, offset, address, length, length, options);
   return io;
 }
 
@@ -102,37 +102,66 @@ export function* finishDirectIo(io: DirectIo): Task<DirectIoResult> {
   return { result, pagesPinned: io.pagesPinned };
 }
 
-function createDirectIo(machine: Machine, process: Process, device: BlockDevice, op: number, offset: number): DirectIo {
+/** Makes a request; InvariantError 'WRONG_MACHINE' for a device with other memory, 'PROCESS_GONE'. */
+export function createDirectIo(machine: Machine, process: Process, device: BlockDevice, op: number): DirectIo {
   checkAlive(process);
-  checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
   if (device.phys !== machine.memory.phys) {
     throw new InvariantError('WRONG_MACHINE', 'the device reaches the memory of another machine');
   }
-  return new DirectIo(machine, device, op, offset);
+  return new DirectIo(machine, device, op);
 }
 
-/** Submits the first `left` of `length` bytes, bio after bio, until one cannot be made or an ended one has failed. */
+/** RangeError for values no C program could pass. */
+export function checkRequest(offset: number, address: number, length: number): void {
+  checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
+  checkAddress('address', address);
+  checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER - Math.max(offset, address));
+}
+
+/** True unless offset, length and address are multiples of the logical block. */
+export function isMisaligned(device: BlockDevice, offset: number, address: number, length: number): boolean {
+  const block = device.logicalBlockSize;
+  return offset % block !== 0 || length % block !== 0 || address % block !== 0;
+}
+
+/** Submits the first `left` of `length` bytes at byte `offset` of the device. */
 function* submitAll(
   io: DirectIo,
   mm: Mm,
+  offset: number,
   address: number,
   length: number,
   left: number,
   options: DirectIoOptions,
 ): Task<void> {
+  checkRequest(offset, address, length);
+  // The order is measured: range (access_ok), nothing to do, alignment.
+  if (address + length > mm.memory.format.taskSize) io.error = -EFAULT;
+  else if (left !== 0 && isMisaligned(io.device, offset, address, length)) io.error = -EINVAL;
+  yield* submitBlocks(io, mm, offset, address, left, options);
+}
+
+/**
+ * Submits `length` bytes of the process at `address` to or from byte `offset` of the device, bio after bio, until one
+ * cannot be made or an ended one has failed.
+ */
+export function* submitBlocks(
+  io: DirectIo,
+  mm: Mm,
+  offset: number,
+  address: number,
+  length: number,
+  options: DirectIoOptions,
+): Task<void> {
   const { bioPages = DEFAULT_BIO_PAGES, queueDepth = DEFAULT_QUEUE_DEPTH } = options;
   const { pageSize } = mm.memory.phys;
-  const block = io.device.logicalBlockSize;
-  checkAddress('address', address);
-  checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER - io.offset);
-  checkInteger('bioPages', bioPages, Math.ceil(block / pageSize), 0x10_0000);
+  checkInteger('bioPages', bioPages, Math.ceil(io.device.logicalBlockSize / pageSize), 0x10_0000);
   checkInteger('queueDepth', queueDepth, 1, Number.MAX_SAFE_INTEGER);
-  // The order is measured: range (access_ok), nothing to do, alignment.
-  if (address + length > mm.memory.format.userEnd - pageSize) io.error = -EFAULT;
-  else if (left !== 0 && (io.offset % block !== 0 || length % block !== 0 || address % block !== 0)) io.error = -EINVAL;
-  while (io.error === 0 && io.submitted < left) {
+  const start = io.submitted;
+  while (io.error === 0 && io.submitted < start + length) {
     if (io.inFlight < queueDepth) {
-      const error = yield* submitNext(io, mm, address + io.submitted, left - io.submitted, bioPages);
+      const done = io.submitted - start;
+      const error = yield* submitNext(io, mm, offset + done, address + done, length - done, bioPages);
       if (error !== 0) io.error = error;
     } else {
       yield* waitOn(io.machine.sched, io.queue);
@@ -141,7 +170,14 @@ function* submitAll(
 }
 
 /** Pins the next pages and submits a bio (bio_iov_iter_get_pages, bio_set_pages_dirty): 0 or a negative errno. */
-function* submitNext(io: DirectIo, mm: Mm, address: number, left: number, bioPages: number): Task<number> {
+function* submitNext(
+  io: DirectIo,
+  mm: Mm,
+  offset: number,
+  address: number,
+  left: number,
+  bioPages: number,
+): Task<number> {
   const { memory } = mm;
   const { pageSize } = memory.phys;
   const inPage = address % pageSize;
@@ -156,7 +192,8 @@ function* submitNext(io: DirectIo, mm: Mm, address: number, left: number, bioPag
   if (used === 0) return -EFAULT;
   io.pagesPinned += used;
   if (io.op === BIO_READ) for (let i = 0; i < used; i++) yield* setPageDirtyLock(memory, pages[i]!);
-  const bio = createBio(io.op, io.offset + io.submitted, pages, inPage, bytes, (ended) => endDirectBio(io, ended));
+  const at = io.submitted;
+  const bio = createBio(io.op, offset, pages, inPage, bytes, (ended) => endDirectBio(io, ended, at));
   io.inFlight++;
   io.submitted += bytes;
   submitBio(io.device, bio);

@@ -38,11 +38,9 @@ export class DirectIo {
   readonly device: BlockDevice;
   /** BIO_READ or BIO_WRITE. */
   readonly op: number;
-  /** Where on the device it begins, bytes. */
-  readonly offset: number;
   /** Who waits for a bio of it to end. */
   readonly queue: WaitQueue;
-  /** Bytes given to bios so far. direct-io.co.ts only. */
+  /** Bytes given to bios so far, or zeroed by the CPU for a hole. direct-io*.co.ts only. */
   submitted: number;
   /** See DirectIoResult. direct-io.co.ts only. */
   pagesPinned: number;
@@ -55,11 +53,10 @@ export class DirectIo {
   /** Ended reads with a page that somebody cleaned: still pinned. */
   readonly cleaned: Bio[];
 
-  constructor(machine: Machine, device: BlockDevice, op: number, offset: number) {
+  constructor(machine: Machine, device: BlockDevice, op: number) {
     this.machine = machine;
     this.device = device;
     this.op = op;
-    this.offset = offset;
     this.queue = new WaitQueue(op === BIO_READ ? 'direct read' : 'direct write');
     this.submitted = 0;
     this.pagesPinned = 0;
@@ -75,11 +72,11 @@ export function bioPageCount(bio: Bio, pageSize: number): number {
   return Math.ceil((bio.offsetInPage + bio.length) / pageSize);
 }
 
-/** A bio of the request has ended (its bi_end_io). */
-export function endDirectBio(io: DirectIo, bio: Bio): void {
+/** A bio of the request, whose first byte is its byte `at`, has ended (its bi_end_io). */
+export function endDirectBio(io: DirectIo, bio: Bio, at: number): void {
   io.inFlight--;
   if (bio.status !== 0 && io.error === 0) io.error = bio.status;
-  if (bio.bytesDone < bio.length) io.end = Math.min(io.end, bio.offset - io.offset + bio.bytesDone);
+  if (bio.bytesDone < bio.length) io.end = Math.min(io.end, at + bio.bytesDone);
   const { memory } = io.machine;
   const pages = bioPageCount(bio, memory.phys.pageSize);
   if (io.op === BIO_READ && !allDirty(memory.phys, bio.pfns, pages)) io.cleaned.push(bio);

@@ -4,7 +4,7 @@
  */
 import { EFAULT, EINTR, ENOMEM, InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { callFaultHandler } from '@mmkit/aspace/sched';
+import { callFaultHandler, mmapReadLockKillable } from '@mmkit/aspace/sched';
 import {
   FAULT_FLAG_DEFAULT,
   FAULT_FLAG_TRIED,
@@ -17,8 +17,7 @@ import {
   VM_FAULT_SIGSEGV,
 } from '@mmkit/fault';
 import { ACCESS_WRITE, FAULT_BUS, FAULT_NON_CANONICAL, FAULT_PROTECTION, FAULT_RESERVED } from '@mmkit/pgtable';
-import { upRead } from '@mmkit/rwsem';
-import { downReadKillable } from '@mmkit/rwsem/sched';
+import { mmapReadUnlock } from '@mmkit/aspace';
 import { VM_WRITE, vmaIsAccessible, vmaLookup } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import type { Machine } from './machine.ts';
@@ -45,10 +44,10 @@ export function* handlePageFault(
   let flags = FAULT_FLAG_DEFAULT | FAULT_FLAG_USER;
   if ((access & ACCESS_WRITE) !== 0) flags |= FAULT_FLAG_WRITE;
   for (;;) {
-    if ((yield* downReadKillable(sched, mm.mmapLock)) !== 0) return -EINTR;
+    if ((yield* mmapReadLockKillable(mm)) !== 0) return -EINTR;
     const vma = vmaLookup(mm.vmas, address);
     if (vma === null || accessError(vma, access, fault)) {
-      upRead(sched, mm.mmapLock);
+      mmapReadUnlock(mm);
       return sendSignal(process, SIGSEGV, vma === null ? SEGV_MAPERR : SEGV_ACCERR, address);
     }
     const result = yield* callFaultHandler(mm, vma, address, flags);
@@ -59,7 +58,7 @@ export function* handlePageFault(
       flags |= FAULT_FLAG_TRIED;
       continue;
     }
-    upRead(sched, mm.mmapLock);
+    mmapReadUnlock(mm);
     if ((result & VM_FAULT_ERROR) === 0) return 0;
     if ((result & VM_FAULT_OOM) !== 0) return -ENOMEM;
     if ((result & VM_FAULT_SIGSEGV) !== 0) return sendSignal(process, SIGSEGV, SEGV_MAPERR, address);

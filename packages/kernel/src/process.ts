@@ -54,6 +54,24 @@ export class Process {
     this.exitSignal = null;
     this.exited = false;
   }
+
+  /** RLIMIT_MEMLOCK, bytes (Infinity: RLIM_INFINITY); the program may set it. A child inherits it. */
+  get rlimitMemlock(): number {
+    return this.mm.rlimitMemlock;
+  }
+
+  set rlimitMemlock(bytes: number) {
+    this.mm.rlimitMemlock = bytes;
+  }
+
+  /** CAP_IPC_LOCK: the limit is not for it. The program may set it; a child inherits it. */
+  get capIpcLock(): boolean {
+    return this.mm.capIpcLock;
+  }
+
+  set capIpcLock(has: boolean) {
+    this.mm.capIpcLock = has;
+  }
 }
 
 /** InvariantError 'PROCESS_GONE' when the process has exited: its page tables are somebody else's memory by now. */

@@ -1,9 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { EFAULT, EINTR, ENOMEM } from '@mmkit/base';
-import { createMachine, createProcess, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SIGSEGV } from '@mmkit/kernel';
+import { createProcess, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SIGSEGV } from '@mmkit/kernel';
 import { load as loadTask } from '@mmkit/kernel/sched';
 import { MAP_POPULATE, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE } from '@mmkit/mm';
-import { createDecoded, createEntry, E_DIRTY, E_WRITE, E_YOUNG, leafIndex, leafTable, readEntry } from '@mmkit/pgtable';
+import {
+  createDecoded,
+  createEntry,
+  E_DIRTY,
+  E_WRITE,
+  E_YOUNG,
+  leafIndex,
+  leafTable,
+  readEntry,
+  x86_64,
+} from '@mmkit/pgtable';
 import {
   countFrames,
   frameWordIndex,
@@ -17,7 +27,7 @@ import { killTask, runAll, spawn } from '@mmkit/task';
 import { downWriteTrylock, upWrite } from '@mmkit/rwsem';
 import { MM_CPUMASK, MM_ROOT } from '@mmkit/aspace';
 import type { Machine, Process } from '@mmkit/kernel';
-import { ANON, builds, Cpu, endAll, PAGE, pattern, RW, setUp, thrown } from './builds.ts';
+import { ANON, builds, Cpu, endAll, PAGE, pattern, RW, schedBuilds, setUp, thrown } from './builds.ts';
 
 function leafFlags(machine: Machine, process: Process, address: number): number {
   const { tables, format } = machine.memory;
@@ -116,16 +126,18 @@ describe.each(builds)('%s build: loads and stores', (_name, api) => {
     expect(new Cpu(api, machine).peek(process, address)).toBe(0);
   });
 
-  it('6.18: an unmapped address is SIGSEGV SEGV_MAPERR; a non-canonical one SI_KERNEL with address 0', () => {
+  it('6.18: an unmapped address is SIGSEGV SEGV_MAPERR; x86: a non-canonical one SI_KERNEL with address 0', () => {
     const { machine, process, address } = setUp(api);
     const cpu = new Cpu(api, machine);
     expect(cpu.peek(process, address - PAGE)).toBe(-EFAULT);
     expect(process.exitSignal).toEqual({ signal: SIGSEGV, code: SEGV_MAPERR, address: address - PAGE });
     expect(cpu.poke(process, 0, 1)).toBe(-EFAULT);
     expect(process.exitSignal).toEqual({ signal: SIGSEGV, code: SEGV_MAPERR, address: 0 });
-    expect(cpu.peek(process, 2 ** 47)).toBe(-EFAULT);
-    expect(process.exitSignal).toEqual({ signal: SIGSEGV, code: SI_KERNEL, address: 0 });
-    expect(cpu.peek(process, 2 ** 47 - PAGE)).toBe(-EFAULT);
+    const { userEnd } = api.format;
+    expect(cpu.peek(process, userEnd)).toBe(-EFAULT);
+    const [code, at] = api.format === x86_64 ? [SI_KERNEL, 0] : [SEGV_MAPERR, userEnd];
+    expect(process.exitSignal).toEqual({ signal: SIGSEGV, code, address: at });
+    expect(cpu.peek(process, userEnd - PAGE)).toBe(-EFAULT);
     expect(process.exitSignal?.code).toBe(SEGV_MAPERR);
   });
 
@@ -190,7 +202,7 @@ describe.each(builds)('%s build: looking from outside', (_name, api) => {
     expect(api.peekBytes(machine, process, address + 50, into, 3, 3 * PAGE)).toBe(bytes.length);
     expect(into.slice(3, 3 + bytes.length)).toEqual(bytes);
     expect([machine.memory.stat.pgfault, process.exitSignal]).toEqual([faults, null]);
-    expect(api.peekBytes(machine, process, 2 ** 47, into, 0, 1)).toBe(0);
+    expect(api.peekBytes(machine, process, api.format.userEnd, into, 0, 1)).toBe(0);
   });
 
   it('translate goes by the tables alone: no accessed bit, no TLB entry, -EFAULT where there is no page', () => {
@@ -204,24 +216,26 @@ describe.each(builds)('%s build: looking from outside', (_name, api) => {
     expect(child.mm.words[MM_CPUMASK]).toBe(0);
     expect(cpu.pfn(process, address + PAGE)).toBe(-EFAULT);
     expect(cpu.pfn(process, 0)).toBe(-EFAULT);
-    expect(cpu.pfn(process, 2 ** 47)).toBe(-EFAULT);
+    expect(cpu.pfn(process, api.format.userEnd)).toBe(-EFAULT);
     const none = api.mmap(process.mm, 0, PAGE, PROT_NONE, ANON);
     expect(cpu.pfn(process, none)).toBe(-EFAULT);
   });
 });
 
-it('a task that is killed while it waits for mmap_lock in a fault: -EINTR, no signal of its own', () => {
-  const machine = createMachine({ ramBytes: 64 * PAGE });
-  const process = createProcess(machine)!;
-  const { sched } = machine;
-  const [, sapi] = builds[1]!;
-  const address = sapi.mmap(process.mm, 0, PAGE, RW, ANON);
-  downWriteTrylock(sched, process.mm.mmapLock);
-  const task = spawn(sched, 'reader', loadTask(machine, process, address, new Uint8Array(1), 0, 1));
-  expect(thrown(() => runAll(sched))).toBe('DEADLOCK');
-  killTask(task);
-  runAll(sched);
-  expect([task.result, process.exitSignal]).toEqual([-EINTR, null]);
-  upWrite(sched, process.mm.mmapLock);
-  sapi.checkMachine(machine);
-});
+it.each(schedBuilds)(
+  '%s build: a task killed while it waits for mmap_lock in a fault: -EINTR, no signal',
+  (_name, sapi) => {
+    const machine = sapi.createMachine({ ramBytes: 64 * PAGE });
+    const process = createProcess(machine)!;
+    const { sched } = machine;
+    const address = sapi.mmap(process.mm, 0, PAGE, RW, ANON);
+    downWriteTrylock(sched, process.mm.mmapLock);
+    const task = spawn(sched, 'reader', loadTask(machine, process, address, new Uint8Array(1), 0, 1));
+    expect(thrown(() => runAll(sched))).toBe('DEADLOCK');
+    killTask(task);
+    runAll(sched);
+    expect([task.result, process.exitSignal]).toEqual([-EINTR, null]);
+    upWrite(sched, process.mm.mmapLock);
+    sapi.checkMachine(machine);
+  },
+);

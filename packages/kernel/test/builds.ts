@@ -1,7 +1,8 @@
 /**
- * The package, and the floors below that tests need, in both builds: the sched one with every coloured call run to its
- * end.
+ * The package, and the floors below that tests need, in both builds and for both page-table formats: the sched build with
+ * every coloured call run to its end, and machines of the format unless a test asks for another.
  */
+import { expect } from 'vitest';
 import * as gupPlain from '@mmkit/gup';
 import * as gupSched from '@mmkit/gup/sched';
 import * as plain from '@mmkit/kernel';
@@ -10,25 +11,34 @@ import type { Machine, Process } from '@mmkit/kernel';
 import * as mmPlain from '@mmkit/mm';
 import * as mmSched from '@mmkit/mm/sched';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '@mmkit/mm';
+import { arm64, x86_64 } from '@mmkit/pgtable';
+import type { Format } from '@mmkit/pgtable';
 import { countFrames } from '@mmkit/phys';
 import { runTask } from '@mmkit/task';
 import type { Sched, Task } from '@mmkit/task';
 
-export type Api = typeof plain & typeof mmPlain & typeof gupPlain;
+type Modules = typeof plain & typeof mmPlain & typeof gupPlain;
+/** One build, and the format its machines have. */
+export type Api = Modules & { readonly format: Format };
 
 /** Where a first argument keeps its scheduler. */
 interface Owner {
   readonly sched?: Sched;
   readonly memory?: { readonly sched: Sched };
   readonly machine?: { readonly sched: Sched };
+  readonly device?: { readonly machine: { readonly sched: Sched } };
+  readonly mm?: { readonly memory: { readonly sched: Sched } };
+  readonly files?: { readonly sched: Sched };
+  readonly inode?: { readonly files: { readonly sched: Sched } };
 }
 
 function schedOf(owner: Owner): Sched {
-  return (owner.sched ?? owner.memory?.sched ?? owner.machine?.sched)!;
+  const { sched, memory, machine, device, mm, files, inode } = owner;
+  return (sched ?? (memory ?? machine ?? device?.machine ?? mm?.memory ?? files ?? inode?.files)?.sched)!;
 }
 
 /** Every coloured function of `module` run as a task of the machine its first argument belongs to. */
-function drive(module: object): object {
+export function drive(module: object): object {
   const driven: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(module)) {
     if (typeof value !== 'function' || value.constructor.name !== 'GeneratorFunction') driven[name] = value;
@@ -39,10 +49,33 @@ function drive(module: object): object {
   return driven;
 }
 
+function withFormat(modules: Modules, format: Format): Api {
+  return { ...modules, format, createMachine: (options) => modules.createMachine({ format, ...options }) };
+}
+
+const plainModules: Modules = { ...gupPlain, ...mmPlain, ...plain };
+const driven = { ...drive(gupSched), ...drive(mmSched), ...drive(coloured) } as unknown as Modules;
 export const builds: readonly (readonly [string, Api])[] = [
-  ['plain', { ...gupPlain, ...mmPlain, ...plain }],
-  ['sched', { ...drive(gupSched), ...drive(mmSched), ...drive(coloured) } as unknown as Api],
+  ['plain x86-64', withFormat(plainModules, x86_64)],
+  ['sched x86-64', withFormat(driven, x86_64)],
+  ['plain arm64', withFormat(plainModules, arm64)],
+  ['sched arm64', withFormat(driven, arm64)],
 ];
+
+/** The sched builds alone. */
+export const schedBuilds: readonly (readonly [string, Api])[] = builds.filter(([name]) => name.startsWith('sched'));
+
+/** The page-table formats, by name. */
+export const formats: readonly (readonly [string, Format])[] = [
+  ['x86-64', x86_64],
+  ['arm64', arm64],
+];
+
+/** The format that the name of the running test's outermost describe block begins with; else x86-64. */
+export function testedFormat(): Format {
+  const block = expect.getState().currentTestName ?? '';
+  return formats.find(([name]) => block.startsWith(name))?.[1] ?? x86_64;
+}
 
 export const PAGE = 4096;
 export const RW: number = PROT_READ | PROT_WRITE;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FOLL_PIN, FOLL_WRITE } from '@mmkit/base';
-import { folioTrylock, linux6_18, MM_CPUMASK, MM_ROOT } from '@mmkit/aspace';
+import { linux6_18, MM_CPUMASK, MM_ROOT } from '@mmkit/aspace';
+import { folioTrylock } from '@mmkit/filemap';
 import { checkMachine, createMachine, createProcess, forkProcess, load, store, translate } from '@mmkit/kernel';
 import type { Machine, Process } from '@mmkit/kernel';
 import { mmap } from '@mmkit/mm';
@@ -37,7 +38,7 @@ import {
 } from '@mmkit/phys';
 import { downReadTrylock, upRead } from '@mmkit/rwsem';
 import { eraseVma, vmaLookup } from '@mmkit/vma';
-import { ANON, PAGE, RW, thrown } from './builds.ts';
+import { ANON, formats, PAGE, RW, testedFormat, thrown } from './builds.ts';
 
 /** A machine with two processes: `process` has written page 0 of its buffer and read page 1; `child` is its fork. */
 class Bench {
@@ -48,7 +49,7 @@ class Bench {
   readonly pfn: number;
 
   constructor(policy = linux6_18) {
-    this.machine = createMachine({ ramBytes: 64 * PAGE, cpus: 2, policy });
+    this.machine = createMachine({ ramBytes: 64 * PAGE, cpus: 2, format: testedFormat(), policy });
     this.process = createProcess(this.machine)!;
     this.address = mmap(this.process.mm, 0, 4 * PAGE, RW, ANON);
     store(this.machine, this.process, this.address, Uint8Array.of(1), 0, 1);
@@ -107,7 +108,7 @@ class Bench {
   }
 }
 
-describe('checkMachine: each rule sees the state it is for', () => {
+describe.each(formats)('%s: checkMachine: each rule sees the state it is for', () => {
   it('a machine that has run is in order', () => {
     const bench = new Bench();
     bench.fork();

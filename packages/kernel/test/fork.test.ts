@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { EFAULT, EINTR, ENOMEM } from '@mmkit/base';
-import { createMachine, createProcess } from '@mmkit/kernel';
+import { createProcess } from '@mmkit/kernel';
 import { forkProcess as forkTask } from '@mmkit/kernel/sched';
 import { MADV_DOFORK, MADV_DONTFORK } from '@mmkit/mm';
 import { allocPages, freePages, GFP_USER, PG_ANON_EXCLUSIVE, testFlag } from '@mmkit/phys';
 import { downWriteTrylock, upWrite } from '@mmkit/rwsem';
 import { killTask, runAll, spawn } from '@mmkit/task';
-import { builds, Cpu, endAll, PAGE, setUp, thrown } from './builds.ts';
+import { builds, Cpu, endAll, PAGE, schedBuilds, setUp, thrown } from './builds.ts';
 import { pinsOf } from './pins.ts';
 
 describe.each(builds)('%s build: fork and copy-on-write', (_name, api) => {
@@ -121,8 +121,8 @@ describe.each(builds)('%s build: fork and copy-on-write', (_name, api) => {
   });
 });
 
-it('fork killed while it waits for mmap_lock: -EINTR, no child, nothing leaks', () => {
-  const machine = createMachine({ ramBytes: 64 * PAGE });
+it.each(schedBuilds)('%s build: fork killed while it waits for mmap_lock: -EINTR, nothing leaks', (_name, api) => {
+  const machine = api.createMachine({ ramBytes: 64 * PAGE });
   const process = createProcess(machine)!;
   const { sched } = machine;
   downWriteTrylock(sched, process.mm.mmapLock);
@@ -132,5 +132,5 @@ it('fork killed while it waits for mmap_lock: -EINTR, no child, nothing leaks', 
   runAll(sched);
   expect([task.result, machine.processes.size]).toEqual([{ error: -EINTR, process: null }, 1]);
   upWrite(sched, process.mm.mmapLock);
-  expect(endAll(builds[1]![1], machine)).toEqual({ used: 0, pins: 0 });
+  expect(endAll(api, machine)).toEqual({ used: 0, pins: 0 });
 });

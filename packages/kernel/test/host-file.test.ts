@@ -9,10 +9,11 @@ import * as plain from '@mmkit/kernel';
 import * as coloured from '@mmkit/kernel/sched';
 import type { Machine, Process } from '@mmkit/kernel';
 import { mmap } from '@mmkit/mm';
+import type { Format } from '@mmkit/pgtable';
 import { countFrames } from '@mmkit/phys';
 import { runTask } from '@mmkit/task';
 import { runTaskAsync } from '@mmkit/task/async';
-import { ANON, PAGE, pattern, RW } from './builds.ts';
+import { ANON, formats, PAGE, pattern, RW } from './builds.ts';
 
 const LENGTH = 37 * PAGE + 1000;
 const OPTIONS = { bioPages: 4, queueDepth: 4 };
@@ -27,8 +28,8 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-function setUp(api: typeof plain): { machine: Machine; process: Process; address: number } {
-  const machine = api.createMachine({ ramBytes: 128 * PAGE });
+function setUp(api: typeof plain, format: Format): { machine: Machine; process: Process; address: number } {
+  const machine = api.createMachine({ ramBytes: 128 * PAGE, format });
   const process = api.createProcess(machine)!;
   return { machine, process, address: mmap(process.mm, 0, 40 * PAGE, RW, ANON) };
 }
@@ -43,22 +44,28 @@ function check(machine: Machine, process: Process, address: number, read: number
   expect(countFrames(machine.memory.phys).pins).toBe(0);
 }
 
-it('plain build: a file is read short at its end, written as whole blocks and truncated', () => {
-  const { machine, process, address } = setUp(plain);
-  const { sched, memory } = machine;
-  const [source, target] = [openFile(join(folder, 'in')), openFile(join(folder, 'out'), { write: true, create: true })];
-  const from = createBlockDevice(sched, memory.phys, source);
-  const to = createBlockDevice(sched, memory.phys, target);
-  const read = plain.directRead(machine, process, from, 0, address, 40 * PAGE, OPTIONS).result;
-  const written = plain.directWrite(machine, process, to, 0, address, 38 * PAGE, OPTIONS).result;
-  truncateFile(target, LENGTH);
-  closeFile(source);
-  closeFile(target);
-  check(machine, process, address, read, written);
-});
+it.each(formats)(
+  'plain build, %s: a file is read short at its end, written as whole blocks and truncated',
+  (_name, format) => {
+    const { machine, process, address } = setUp(plain, format);
+    const { sched, memory } = machine;
+    const [source, target] = [
+      openFile(join(folder, 'in')),
+      openFile(join(folder, 'out'), { write: true, create: true }),
+    ];
+    const from = createBlockDevice(sched, memory.phys, source);
+    const to = createBlockDevice(sched, memory.phys, target);
+    const read = plain.directRead(machine, process, from, 0, address, 40 * PAGE, OPTIONS).result;
+    const written = plain.directWrite(machine, process, to, 0, address, 38 * PAGE, OPTIONS).result;
+    truncateFile(target, LENGTH);
+    closeFile(source);
+    closeFile(target);
+    check(machine, process, address, read, written);
+  },
+);
 
-it('async driver: the same by callbacks of the host, in whatever order they come', async () => {
-  const { machine, process, address } = setUp(coloured as unknown as typeof plain);
+it.each(formats)('async driver, %s: the same by callbacks of the host, in whatever order', async (_name, format) => {
+  const { machine, process, address } = setUp(coloured as unknown as typeof plain, format);
   const { sched, memory } = machine;
   const source = openFileAsync(join(folder, 'in'));
   const target = openFileAsync(join(folder, 'out'), { write: true, create: true, truncate: true });

@@ -49,7 +49,7 @@ describe.each(builds)('%s build: page faults', (name, api) => {
     function* coloured(mm: Mm, vma: Vma, address: number, faultFlags: number): Generator<number, number, void> {
       return answer(mm, vma, address, faultFlags);
     }
-    const faults: FaultHandler = name === 'plain' ? answer : coloured;
+    const faults: FaultHandler = name.startsWith('plain') ? answer : coloured;
     const process = new Process(99, api.createMm({ memory: machine.memory, faults })!, null);
     const address = api.mmap(process.mm, 0, PAGE, RW, ANON);
     return { machine, process, address, flags, cpu: new Cpu(api, machine) };

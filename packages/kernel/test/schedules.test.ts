@@ -23,7 +23,7 @@ import { MADV_DONTNEED, madvise, MAP_FIXED, mmap, munmap } from '@mmkit/mm/sched
 import { countFrames, pageRefCount } from '@mmkit/phys';
 import { describeWaiters, isRunnable, runPending, runTask, spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import type { SimTask } from '@mmkit/task';
-import { ANON, PAGE, RW } from './builds.ts';
+import { ANON, formats, PAGE, RW, testedFormat } from './builds.ts';
 
 const PAGES = 4;
 
@@ -35,7 +35,13 @@ interface Bench {
 
 /** A machine of two CPUs with a process whose PAGES pages hold 1s. */
 function bench(policy: Policy = linux6_18): Bench {
-  const machine = createMachine({ ramBytes: 256 * PAGE, cpus: 2, policy, trace: createTraceRing(16) });
+  const machine = createMachine({
+    ramBytes: 256 * PAGE,
+    cpus: 2,
+    format: testedFormat(),
+    policy,
+    trace: createTraceRing(16),
+  });
   const process = createProcess(machine)!;
   const address = runTask(machine.sched, mmap(process.mm, 0, PAGES * PAGE, RW, ANON));
   const ones = new Uint8Array(PAGES * PAGE).fill(1);
@@ -74,7 +80,7 @@ function endAll(machine: Machine): { used: number; pins: number } {
   return { used, pins };
 }
 
-describe('N.11: unmapping against an access on another CPU', () => {
+describe.each(formats)('%s: N.11: unmapping against an access on another CPU', () => {
   it('a translation cached there works until its CPU is flushed, and never after munmap has returned', () => {
     const { machine, process, address } = bench();
     const { sched } = machine;
@@ -165,7 +171,7 @@ const ops = fc.array(fc.tuple(fc.nat(8), fc.nat(PAGES - 1), fc.integer({ min: 1,
   maxLength: 5,
 });
 
-describe('property: random programs of three tasks under random schedules', () => {
+describe.each(formats)('%s: property: random programs of three tasks under random schedules', () => {
   it('leave every rule of checkMachine true, no lock held, nobody waiting, and leak nothing', () => {
     fc.assert(
       fc.property(fc.tuple(ops, ops, ops), fc.integer(), (programs, seed) => {
@@ -219,7 +225,7 @@ function lostPins(policy: Policy, seeds: number): number {
   return lost;
 }
 
-describe('C.6: pin, fork and store, 300 random schedules', () => {
+describe.each(formats)('%s: C.6: pin, fork and store, 300 random schedules', () => {
   it('with the write-protect sequence the parent always writes the page that is pinned', () => {
     expect(lostPins(linux6_18, 300)).toBe(0);
   });

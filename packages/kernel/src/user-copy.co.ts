@@ -1,0 +1,59 @@
+/**
+ * Copying between the kernel and a process (Linux: copy_to_user, clear_user, fault_in_readable): as the process itself
+ * would do it, with ordinary page faults and no reference to the page (this is not GUP), but a bad address ends the copy
+ * instead of raising a signal. May sleep for mmap_lock: not with a folio lock held.
+ */
+import type { Task } from '@mmkit/base';
+import { load, store } from './access.co.ts';
+import type { Machine } from './machine.ts';
+import { Process } from './process.ts';
+
+/** Copies `from[at…]`, `length` bytes, to the process at `address`: how many bytes, up to the first bad page. */
+export function* copyToUser(
+  machine: Machine,
+  process: Process,
+  address: number,
+  from: Uint8Array,
+  at: number,
+  length: number,
+): Task<number> {
+  const { pageSize } = machine.memory.phys;
+  const { exitSignal } = process;
+  let done = 0;
+  while (done < length) {
+    const here = address + done;
+    const part = Math.min(pageSize - (here % pageSize), length - done);
+    if ((yield* store(machine, process, here, from, at + done, part)) !== 0) break;
+    done += part;
+  }
+  process.exitSignal = exitSignal;
+  return done;
+}
+
+/** Zeroes `length` bytes of the process at `address`: how many, up to the first bad page. */
+export function* clearUser(machine: Machine, process: Process, address: number, length: number): Task<number> {
+  const { pageSize } = machine.memory.phys;
+  const zeros = new Uint8Array(Math.min(length, pageSize));
+  let done = 0;
+  while (done < length) {
+    const part = Math.min(zeros.length, length - done);
+    const copied = yield* copyToUser(machine, process, address + done, zeros, 0, part);
+    done += copied;
+    if (copied < part) break;
+  }
+  return done;
+}
+
+/** Has every page with a byte in [address, address + length) read by one byte: true when the first one can be. */
+export function* faultInReadable(machine: Machine, process: Process, address: number, length: number): Task<boolean> {
+  const { pageSize } = machine.memory.phys;
+  const { exitSignal } = process;
+  const byte = new Uint8Array(1);
+  let good = false;
+  for (let here = address; here < address + length; here += pageSize - (here % pageSize)) {
+    if ((yield* load(machine, process, here, byte, 0, 1)) !== 0) break;
+    good = true;
+  }
+  process.exitSignal = exitSignal;
+  return good;
+}
