@@ -111,6 +111,15 @@ describe('refused: a coloured call without yield*', () => {
     expect(refused("import { slow } from './slow.co.ts';\nslow();\n", own)).toEqual(at(2, call('slow')));
   });
 
+  it('of a port, whose result both builds see as `T | Task<T>`: with a cast only in a file that is not stripped', () => {
+    const port = { 'packages/fault/src/port.co.ts': 'export interface P { walk: () => number | Task<number>; }\n' };
+    const source = 'export function* f(): Task<number> {\n  return yield* x.walk() as Task<number>;\n}\n';
+    expect(refused(source, port)).toContain(`${FILE}:2: ${call('walk')}`);
+    expect(refused('', { ...port, 'packages/gup/src/port.sched.ts': source })).toEqual([]);
+    const bare = { ...port, 'packages/gup/src/port.sched.ts': 'x.walk() as Task<number>;\n' };
+    expect(refused('', bare)).toEqual([`packages/gup/src/port.sched.ts:1: ${call('walk')}`]);
+  });
+
   it('of a method, an interface method or a field, declared in any file', () => {
     const others = {
       'packages/fault/src/a.co.ts': `
