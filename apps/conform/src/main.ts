@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+/** conform: holds the model against recorded truth. The command line. */
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { Command, CommanderError } from 'commander';
+import { replayCommand, runCommand } from './commands.ts';
+import type { ReplayOptions, RunOptions } from './commands.ts';
+import { BadInput, EXIT_OK, EXIT_USAGE } from './exit.ts';
+
+const print = (text: string): void => {
+  process.stdout.write(text);
+};
+
+const program = new Command('conform')
+  .description('Runs recorded traces of operations on memory in the model, and says how far it agrees with Linux 6.18')
+  .exitOverride();
+
+program
+  .command('run <trace>')
+  .description("run a trace and print the model's output; of a file of recordings, write it with the model's outputs")
+  .option('--out <file>', "where the recordings go, with `out` replaced by the model's")
+  .action((path: string, options: RunOptions) => {
+    runCommand(path, options, print, writeFileSync);
+  });
+
+program
+  .command('replay <files...>')
+  .description('agreement by profile and level, and the first difference of each trace')
+  .option('--until-pin', 'compare only the operations before the first one that pins')
+  .option('--jobs <n>', 'threads', String(availableParallelism()))
+  .option('--json', 'print one JSON document')
+  .action(async (files: string[], options: ReplayOptions) => {
+    await replayCommand(files, options, print);
+  });
+
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof BadInput) {
+    process.stderr.write(`conform: ${error.message}\n`);
+    process.exitCode = EXIT_USAGE;
+  } else if (error instanceof CommanderError) {
+    // commander has printed its line already; help and version are not errors.
+    process.exitCode = error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  } else {
+    throw error;
+  }
+}
