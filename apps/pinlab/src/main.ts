@@ -1,9 +1,12 @@
 #!/usr/bin/env node
 /** pinlab, the example app of mmkit: the command line. */
 import { Command, CommanderError, Option } from 'commander';
+import { ARCH_HELP, DEFAULT_ARCH } from './arch.ts';
 import { BadInput, EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failed } from './exit.ts';
 import { litmusCommand, type LitmusOptions } from './litmus/command.ts';
 import { odirectCommand, type OdirectOptions } from './odirect/command.ts';
+import { type MachineOptions, rdmaCommand, type RdmaOptions, rdmaResponderCommand } from './rdma/command.ts';
+import { RESPONDER_COMMAND } from './rdma/run.ts';
 import { startCommand } from './start.ts';
 
 const print = (text: string): void => {
@@ -11,14 +14,16 @@ const print = (text: string): void => {
 };
 
 const program = new Command('pinlab')
-  .description("Linux's user-page pinning path, run: O_DIRECT through pinned pages, and litmus tests of its races")
+  .description(
+    "Linux's user-page pinning path, run: O_DIRECT and RDMA through pinned pages, and litmus tests of their races",
+  )
   .exitOverride();
 
 program
   .command('start', { hidden: true })
   .description('the tour that `npm start` runs')
-  .action(() => {
-    process.exitCode = startCommand(print);
+  .action(async () => {
+    process.exitCode = await startCommand(print);
   });
 
 program
@@ -30,7 +35,7 @@ program
   .option('--length <bytes>', 'how much of it (default: to the end)')
   .option('--ram <MiB>', 'RAM of the simulated machine (default: what the buffer needs)')
   .option('--out <file>', 'keep the copy there (default: a temporary file, removed)')
-  .addOption(new Option('--arch <name>', 'architecture of the simulated machine').default('x86_64'))
+  .option('--arch <name>', `architecture of the simulated machine: ${ARCH_HELP}`, DEFAULT_ARCH)
   .option('--json', 'print one JSON document')
   .action((file: string, options: OdirectOptions) => {
     process.exitCode = odirectCommand(file, options, print);
@@ -41,12 +46,34 @@ program
   .description('explore every schedule of small races between pinning and the rest of the kernel')
   .option('--json', 'print one JSON document')
   .option('--schedule <s>', 'replay one schedule of one test as a timeline')
+  .option('--arch <name>', `architecture of the simulated machines: ${ARCH_HELP}`, DEFAULT_ARCH)
   .action((names: string[], options: LitmusOptions) => {
     process.exitCode = litmusCommand(names, options, print);
   });
 
+/** What both sides of `rdma` are told. */
+function withMachineOptions(command: Command): Command {
+  return command
+    .option('--port <n>', 'TCP port on 127.0.0.1 (0: any that is free)', '0')
+    .option('--ram <MiB>', 'RAM of each simulated machine', '16')
+    .option('--arch <name>', `architecture of the simulated machines: ${ARCH_HELP}`, DEFAULT_ARCH)
+    .addOption(new Option('--timeout <ms>', 'how long the other side may be silent').default('30000').hideHelp());
+}
+
+withMachineOptions(program.command('rdma [file]'))
+  .description('send FILE to a second simulated machine by RDMA Write, read it back by RDMA Read, verify both')
+  .option('--story', 'instead: who sees which bytes of a registered page after fork, munmap, truncate, exit')
+  .option('--json', 'print one JSON document')
+  .action(async (file: string | undefined, options: RdmaOptions) => {
+    process.exitCode = await rdmaCommand(file, options, print);
+  });
+
+withMachineOptions(program.command(RESPONDER_COMMAND, { hidden: true }))
+  .description('the second process of rdma')
+  .action((options: MachineOptions) => rdmaResponderCommand(options, print));
+
 try {
-  program.parse();
+  await program.parseAsync();
 } catch (error) {
   if (error instanceof BadInput || error instanceof Failed) {
     process.stderr.write(`pinlab: ${error.message}\n`);

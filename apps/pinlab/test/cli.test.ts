@@ -59,11 +59,14 @@ describe('pinlab odirect --json', () => {
     expect(report['sha256']).toBe(sha256(readFileSync(file)));
   });
 
-  it('B.18: the read pins untouched pages by the slow path, the write pins them again by the fast one', () => {
-    const file = makeFile('shares', 64 * 4096);
-    const report = JSON.parse(pinlab('odirect', file, '--json').stdout) as Record<string, number>;
-    expect(report).toMatchObject({ pagesPinned: 128, slow: 64, fast: 64, faults: 64 });
-  });
+  it.each([[], ['--arch', 'x86-64'], ['--arch', 'arm64']])(
+    'B.18: %s %s: the read pins by the slow path, the write by the fast one',
+    (...arch) => {
+      const file = makeFile('shares', 64 * 4096);
+      const report = JSON.parse(pinlab('odirect', file, ...arch, '--json').stdout) as Record<string, number>;
+      expect(report).toMatchObject({ pagesPinned: 128, slow: 64, fast: 64, faults: 64 });
+    },
+  );
 
   it('leaves no temporary file behind', () => {
     pinlab('odirect', makeFile('tidy', 5000));
@@ -108,6 +111,8 @@ describe('bad usage is one clear line on stderr, exit 2, and nothing made', () =
     ['output is a directory', (file) => ['odirect', file, '--out', folder]],
     ['unknown option', (file) => ['odirect', file, '--frobnicate']],
     ['unknown command', () => ['frobnicate']],
+    ['unknown architecture of litmus', () => ['litmus', 'toy-fork', '--arch', 'toString']],
+    ['a litmus test of another architecture', () => ['litmus', 'zap-ipi', '--arch', 'arm64']],
     ['unknown litmus test', () => ['litmus', 'no-such-test']],
     ['schedule without a test', () => ['litmus', '--schedule', 'a']],
     ['schedule that is none', () => ['litmus', 'toy-fork', '--schedule', '!']],

@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { replay } from '@mmkit/explore';
 import { litmusCommand } from '../src/litmus/command.ts';
-import { LITMUS_TESTS } from '../src/litmus/tests.ts';
+import { archFormat } from '../src/arch.ts';
+import { litmusTests } from '../src/litmus/tests.ts';
 
 const MAIN = resolve(import.meta.dirname, '../src/main.ts');
 const NODE = resolve(import.meta.dirname, '../../../node_modules/.bin/node');
@@ -18,31 +19,37 @@ interface Verdict {
   schedule?: string;
 }
 
-describe('B.15, B.16, B.11: every litmus test, explored to the end, has the verdict it expects', () => {
-  let verdicts = new Map<string, Verdict>();
-  beforeAll(() => {
-    // In a process of its own: the test runner's module loader makes exploring several times slower.
-    const run = spawnSync(NODE, ['--conditions=@mmkit/source', MAIN, 'litmus', '--json'], { encoding: 'utf8' });
-    if (run.status !== 0) throw new Error(`exit ${run.status}: ${run.stderr}${run.stdout}`);
-    const { tests } = JSON.parse(run.stdout) as { tests: Verdict[] };
-    verdicts = new Map(tests.map((test) => [test.name, test]));
-  }, 240_000);
+describe.each(['x86_64', 'arm64'])(
+  '%s: B.15, B.16, B.11: every litmus test, explored to the end, has the verdict it expects',
+  (arch) => {
+    const tests = litmusTests(archFormat(arch));
+    let verdicts = new Map<string, Verdict>();
+    beforeAll(() => {
+      // In a process of its own: the test runner's module loader makes exploring several times slower.
+      const run = spawnSync(NODE, ['--conditions=@mmkit/source', MAIN, 'litmus', '--arch', arch, '--json'], {
+        encoding: 'utf8',
+      });
+      if (run.status !== 0) throw new Error(`exit ${run.status}: ${run.stderr}${run.stdout}`);
+      const report = JSON.parse(run.stdout) as { tests: Verdict[] };
+      verdicts = new Map(report.tests.map((test) => [test.name, test]));
+    }, 240_000);
 
-  it.each(LITMUS_TESTS.map((test) => [test.name, test] as const))('%s', (name, test) => {
-    const verdict = verdicts.get(name)!;
-    expect(verdict).toMatchObject({ expect: test.expect, verdict: test.expect, exhaustive: true });
-    expect(verdict.schedules).toBeGreaterThan(1000);
-    if (test.expect === 'never') expect(verdict.failures).toBe(0);
-    else expect(replay(test.scenario, verdict.schedule!).message).toMatch(/pinned and/);
-  });
-});
+    it.each(tests.map((test) => [test.name, test] as const))('%s', (name, test) => {
+      const verdict = verdicts.get(name)!;
+      expect(verdict).toMatchObject({ expect: test.expect, verdict: test.expect, exhaustive: true });
+      expect(verdict.schedules).toBeGreaterThan(1000);
+      if (test.expect === 'never') expect(verdict.failures).toBe(0);
+      else expect(replay(test.scenario, verdict.schedule!).message).toMatch(/pinned and/);
+    });
+  },
+);
 
 describe('the command', () => {
   it('exits 1 when a verdict is not the expected one', () => {
-    const toy = LITMUS_TESTS.find((test) => test.name === 'toy-fork-no-seq')!;
+    const toy = litmusTests(archFormat('x86_64')).find((test) => test.name === 'toy-fork-no-seq')!;
     const lines: string[] = [];
     const wrong = { ...toy, expect: 'never' as const };
-    expect(litmusCommand([], {}, (line) => lines.push(line), [wrong])).toBe(1);
+    expect(litmusCommand([], { arch: 'x86_64' }, (line) => lines.push(line), [wrong])).toBe(1);
     expect(lines.join('\n')).toMatch(/^WRONG toy-fork-no-seq/);
   });
 });

@@ -15,13 +15,13 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const SIZES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 65_536, 131_073, (1 << 20) + 1];
 const BLOCKS = ['512', '4096', '65536', '1536'];
 
-describe('a file goes through pinned pages and comes out the same', () => {
+describe.each(['x86_64', 'arm64'])('%s: a file goes through pinned pages and comes out the same', (arch) => {
   for (const bs of BLOCKS) {
     it.each(SIZES)(`--bs ${bs}, %i bytes: a tail is read short, written whole, and truncated`, (size) => {
       const file = join(folder, 'in');
       const out = join(folder, 'out');
       writeFileSync(file, randomBytes(size));
-      const plan = planOdirect(file, { bs, qd: '4', offset: '0', arch: 'x86_64', out });
+      const plan = planOdirect(file, { bs, qd: '4', offset: '0', arch, out });
       const { report, expected, copied } = runOdirect(plan, () => {});
       expect(report).toMatchObject({ ok: true, bytes: size, leakedPins: 0, leakedFrames: 0 });
       expect(report.sha256).toBe(expected);
@@ -33,7 +33,7 @@ describe('a file goes through pinned pages and comes out the same', () => {
   it('progress ends at twice the buffer', () => {
     const file = join(folder, 'in');
     writeFileSync(file, randomBytes(20 << 20));
-    const plan = planOdirect(file, { bs: '131072', qd: '8', offset: '0', arch: 'x86_64' });
+    const plan = planOdirect(file, { bs: '131072', qd: '8', offset: '0', arch });
     const seen: number[] = [];
     runOdirect(plan, (done) => seen.push(done));
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
@@ -46,7 +46,7 @@ describe('a file goes through pinned pages and comes out the same', () => {
     for (let ram = 1; ; ram++) {
       let plan;
       try {
-        plan = planOdirect(file, { bs: '4096', qd: '8', offset: '0', arch: 'x86_64', ram: String(ram) });
+        plan = planOdirect(file, { bs: '4096', qd: '8', offset: '0', arch, ram: String(ram) });
       } catch {
         continue;
       }

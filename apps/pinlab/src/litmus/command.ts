@@ -1,11 +1,13 @@
 /** `pinlab litmus`: explore the tests, or replay one schedule of one of them. */
 import { explore, formatTimeline, replay } from '@mmkit/explore';
 import { BadInput, EXIT_FAILED, EXIT_OK } from '../exit.ts';
-import { LITMUS_TESTS, type LitmusTest } from './tests.ts';
+import { archFormat } from '../arch.ts';
+import { type LitmusTest, litmusTests } from './tests.ts';
 
 export interface LitmusOptions {
   readonly json?: boolean;
   readonly schedule?: string;
+  readonly arch: string;
 }
 
 interface LitmusVerdict {
@@ -19,12 +21,12 @@ interface LitmusVerdict {
   seconds: number;
 }
 
-/** Explores `names` of `all` (none: every one), or replays one; the exit code. */
+/** Explores `names` of `all` (by default the tests of the architecture; none: every one), or replays one; the exit code. */
 export function litmusCommand(
   names: string[],
   options: LitmusOptions,
   print: (text: string) => void,
-  all: readonly LitmusTest[] = LITMUS_TESTS,
+  all: readonly LitmusTest[] = litmusTests(archFormat(options.arch)),
 ): number {
   const tests = names.length === 0 ? all : names.map((name) => find(name, all));
   if (options.schedule !== undefined) {

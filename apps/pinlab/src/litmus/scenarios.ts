@@ -1,4 +1,4 @@
-/** The same question, and its relatives, asked of the real packages on x86-64 tables. */
+/** The same question, and its relatives, asked of the real packages, on the tables of an architecture. */
 import { linux6_18, MM_ROOT, type Mm, type Policy } from '@mmkit/aspace';
 import { FOLL_NOFAULT, FOLL_WRITE, type Task } from '@mmkit/base';
 import type { Scenario } from '@mmkit/explore';
@@ -15,7 +15,16 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '@mmkit/mm/sched';
-import { createDecoded, createEntry, type Decoded, E_WRITE, leafIndex, leafTable, readEntry } from '@mmkit/pgtable';
+import {
+  createDecoded,
+  createEntry,
+  type Decoded,
+  E_WRITE,
+  type Format,
+  leafIndex,
+  leafTable,
+  readEntry,
+} from '@mmkit/pgtable';
 import { allocPages, GFP_KERNEL } from '@mmkit/phys';
 import { runTask, type SimTask, spawn } from '@mmkit/task/sched';
 
@@ -31,8 +40,8 @@ class World {
   readonly pages: Uint32Array;
   readonly pin: SimTask;
 
-  constructor(rules: Partial<Policy>, pinCpu: number) {
-    this.machine = createMachine({ ramBytes: RAM, cpus: 2, policy: { ...linux6_18, ...rules } });
+  constructor(format: Format, rules: Partial<Policy>, pinCpu: number) {
+    this.machine = createMachine({ ramBytes: RAM, cpus: 2, format, policy: { ...linux6_18, ...rules } });
     this.process = createProcess(this.machine)!;
     const { sched } = this.machine;
     const { mm } = this.process;
@@ -60,10 +69,10 @@ function entryOf(mm: Mm): Decoded {
 }
 
 /** pin_user_pages_fast against fork: is a pinned page left write-protected, so that the next store loses it? */
-export function forkScenario(rules: Partial<Policy>): Scenario {
+export function forkScenario(format: Format, rules: Partial<Policy>): Scenario {
   return () => {
     // fork runs where the store ran, on CPU 0: its TLB flush is local and adds no steps.
-    const world = new World(rules, 1);
+    const world = new World(format, rules, 1);
     const { sched } = world.machine;
     spawn(sched, 'fork', dupMm(world.process.mm), 0);
     return {
@@ -77,10 +86,10 @@ export function forkScenario(rules: Partial<Policy>): Scenario {
 }
 
 /** pin_user_pages_fast against MADV_DONTNEED: does the pin get a page that was freed and given to somebody else? */
-export function zapScenario(rules: Partial<Policy>): Scenario {
+export function zapScenario(format: Format, rules: Partial<Policy>): Scenario {
   return () => {
     // The pin runs where the store ran: that CPU's TLB is one of those to flush.
-    const world = new World(rules, 0);
+    const world = new World(format, rules, 0);
     const { sched } = world.machine;
     const other = spawn(sched, 'dontneed', dontneedThenReuse(world.machine, world.process), 1);
     return {

@@ -1,6 +1,8 @@
 /** The arguments of `pinlab odirect`, checked: what comes out can be run. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Format } from '@mmkit/pgtable';
+import { archFormat } from '../arch.ts';
 import { BadInput } from '../exit.ts';
 
 /** As commander gives them. */
@@ -26,6 +28,8 @@ export interface OdirectPlan {
   /** `length` rounded up to whole blocks. */
   readonly bufferSize: number;
   readonly ramBytes: number;
+  /** Page-table format of the machine. */
+  readonly format: Format;
 }
 
 const SECTOR = 512;
@@ -36,7 +40,7 @@ const SPARE = 4 * MIB;
 
 /** Checks everything that can be checked before anything is made. BadInput says what is wrong. */
 export function planOdirect(file: string, options: OdirectOptions): OdirectPlan {
-  if (options.arch !== 'x86_64') throw new BadInput(`unknown architecture '${options.arch}'; there is: x86_64`);
+  const format = archFormat(options.arch);
   const blockSize = integer('--bs', options.bs, SECTOR, 64 * MIB);
   if (blockSize % SECTOR !== 0) throw new BadInput(`--bs: ${blockSize} is not a multiple of ${SECTOR}`);
   const queueDepth = integer('--qd', options.qd, 1, 1024);
@@ -68,6 +72,7 @@ export function planOdirect(file: string, options: OdirectOptions): OdirectPlan 
     length,
     bufferSize,
     ramBytes: Math.ceil(ramBytes / PAGE) * PAGE,
+    format,
   };
 }
 

@@ -73,7 +73,7 @@ function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number, w
   const source = openFile(plan.file);
   const target = openFile(copy, { write: true, create: true });
   try {
-    const machine = createMachine({ ramBytes: plan.ramBytes });
+    const machine = createMachine({ ramBytes: plan.ramBytes, format: plan.format });
     const before = countFrames(machine.memory.phys);
     const process = createProcess(machine)!;
     const buffer =
