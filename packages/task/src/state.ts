@@ -53,6 +53,9 @@ export class SimTask {
   spinDepth: number;
   /** How many outermost sections it has left: a grace period waits for a change. */
   rcuLeft: number;
+  /** Faults it has taken, by an access or by GUP, that needed no storage, and those that did (getrusage; A.10). */
+  min_flt: number;
+  maj_flt: number;
   /** What the body returned, once done. */
   result: unknown;
 
@@ -69,6 +72,8 @@ export class SimTask {
     this.rcuDepth = 0;
     this.spinDepth = 0;
     this.rcuLeft = 0;
+    this.min_flt = 0;
+    this.maj_flt = 0;
     this.result = undefined;
   }
 }
