@@ -1,6 +1,7 @@
 /** What the documented call's user does with a page afterwards (A.15). Never waits, shared by both builds. */
 import type { Memory } from '@mmkit/aspace';
-import { PG_DIRTY, putPage, setFlag } from '@mmkit/phys';
+import { folioMarkDirty } from '@mmkit/filemap';
+import { putPage } from '@mmkit/phys';
 
 /** Gives back one reference of page `pfn`; the last one frees it. */
 export function put_page(memory: Memory, pfn: number): void {
@@ -9,5 +10,5 @@ export function put_page(memory: Memory, pfn: number): void {
 
 /** Marks the page dirty; only where its mapping cannot vanish (anonymous memory, or the page lock held). */
 export function set_page_dirty(memory: Memory, pfn: number): void {
-  setFlag(memory.phys, pfn, PG_DIRTY);
+  folioMarkDirty(memory.files, pfn);
 }

@@ -44,7 +44,7 @@ describe.each(schedBuilds)('%s', (name, build) => {
     expect([pin.result, countFrames(s.phys).pins]).toEqual([-EFAULT, 0]);
   });
 
-  it('it has to wait for get_user_pages, which keeps mmap_lock', () => {
+  it('munmap waits for get_user_pages, which keeps mmap_lock', () => {
     const s = space(build);
     const disk = new Disk(name, s);
     const vma = disk.map(disk.file(), AT, SHARED);
