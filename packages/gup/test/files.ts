@@ -53,12 +53,17 @@ export class Disk {
   readonly bytes: Uint8Array;
   /** What the next bios are to end with. */
   readonly fail: number[] = [];
+  /** Called when a transfer starts. */
+  onTransfer: () => void = () => {};
 
   constructor(build: string, space: Space) {
     this.space = space;
     this.bytes = new Uint8Array(16 * PAGE);
     for (let page = 0; page < 16; page++) this.bytes.fill(page + 1, page * PAGE, (page + 1) * PAGE);
-    const fail = (): number => this.fail.shift() ?? 0;
+    const fail = (): number => {
+      this.onTransfer();
+      return this.fail.shift() ?? 0;
+    };
     const options = { latency: LATENCY, fail };
     this.device = createBlockDevice(space.sched, space.phys, createMemoryBackend(this.bytes), options);
     this.rmap = build.startsWith('plain') ? fileRmap(space.memory) : aspaceSched.fileRmap(space.memory);

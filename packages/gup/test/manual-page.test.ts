@@ -1,27 +1,32 @@
-/**
- * The manual page __get_user_pages(9), sentence by sentence, in its order. Left to the tests of waiting: the sentences
- * about `nonblocking`, disk I/O and contention.
- */
+/** The manual page __get_user_pages(9), sentence by sentence, in its order. */
 import { describe, expect, it } from 'vitest';
 import {
+  linux3_14,
   MM_ROOT,
+  mmapIsLocked,
   mmapReadTrylock,
   mmapReadUnlock,
   mmapWriteTrylock,
   mmapWriteUnlock,
   zapPageRange,
 } from '@mmkit/aspace';
+import { mmapWriteLock } from '@mmkit/aspace/sched';
 import { EFAULT, ENOMEM } from '@mmkit/base';
 import { VM_FAULT_OOM } from '@mmkit/fault';
+import type { Inode } from '@mmkit/filemap';
 import { FOLL_FORCE, FOLL_GET, FOLL_TOUCH, FOLL_WRITE } from '@mmkit/gup/classic';
+import * as classicSched from '@mmkit/gup/classic/sched';
 import { ACCESS_READ, ACCESS_USER, createTranslation, hwWalk } from '@mmkit/pgtable';
 import { PG_DIRTY, readBytes, testFlag, writeBytes } from '@mmkit/phys';
+import { runAll, spawn, stepTask, TASK_DONE, TASK_WAITING } from '@mmkit/task';
+import type { Task } from '@mmkit/task';
 import { eraseVma, VM_MAYREAD, VM_MAYWRITE, VM_READ } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
-import { AT, builds, codeOf, newMm, PAGE, space } from './builds.ts';
+import { AT, builds, codeOf, newMm, PAGE, schedBuilds, space } from './builds.ts';
 import type { Hooks, Space } from './builds.ts';
+import { Disk, fileApi, LATENCY, SHARED } from './files.ts';
 
-describe.each(builds)('%s: the manual page', (_, build) => {
+describe.each(builds)('%s: the manual page', (name, build) => {
   const { __get_user_pages, put_page, set_page_dirty, set_page_dirty_lock } = build.classic;
 
   /** A process with 4 writable pages at AT. */
@@ -248,6 +253,62 @@ describe.each(builds)('%s: the manual page', (_, build) => {
     },
   );
 
+  // nonblocking.
+
+  /** A process with a file of 8 pages mapped at AT, none of which is cached. */
+  function withDisk(): { s: Space; disk: Disk; inode: Inode } {
+    const s = space(build, {}, { policy: linux3_14 });
+    const disk = new Disk(name, s);
+    const inode = disk.file();
+    disk.map(inode, AT, SHARED);
+    return { s, disk, inode };
+  }
+
+  it('nonblocking NULL: the call waits for the disk', () => {
+    const { s, disk } = withDisk();
+    const pages = new Uint32Array(2);
+    expect(get(s, AT, 2, FOLL_GET, pages)).toBe(2);
+    expect([s.sched.now, disk.byte(pages[1]!)]).toEqual([2 * LATENCY, 2]);
+  });
+
+  it('nonblocking not NULL, all pages there: it is left alone, and mmap_sem is held on return', () => {
+    const { s } = withDisk();
+    const pages = new Uint32Array(2);
+    get(s, AT, 2, FOLL_GET, pages);
+    const nonblocking = { value: 1 as 0 | 1 };
+    s.locked(() => {
+      expect(__get_user_pages(null, s.mm, AT, 2, FOLL_GET, pages, null, nonblocking)).toBe(2);
+      expect(mmapIsLocked(s.mm)).toBe(true);
+    });
+    expect(nonblocking.value).toBe(1);
+  });
+
+  it('nonblocking not NULL and a page on disk: it is set to 0, and nobody waits for the disk with mmap_sem held', () => {
+    const { s, disk } = withDisk();
+    const nonblocking = { value: 1 as 0 | 1 };
+    let held = false;
+    disk.onTransfer = () => (held = mmapIsLocked(s.mm));
+    s.locked(() => {
+      expect(__get_user_pages(null, s.mm, AT, 2, FOLL_GET, new Uint32Array(2), null, nonblocking)).toBe(0);
+    });
+    expect([nonblocking.value, held]).toEqual([0, false]);
+    // Without nonblocking it is held.
+    disk.map(disk.file(), AT + 16 * PAGE, SHARED);
+    get(s, AT + 16 * PAGE, 1, FOLL_GET, new Uint32Array(1));
+    expect(held).toBe(true);
+  });
+
+  it('a page of the page cache is invalidated and read again: another page is there, the one got lives on', () => {
+    const { s, inode } = withDisk();
+    const files = fileApi(name);
+    const [first, second] = [new Uint32Array(1), new Uint32Array(1)];
+    get(s, AT, 1, FOLL_GET, first);
+    files.punchHole(inode, 0, PAGE);
+    get(s, AT, 1, FOLL_GET, second);
+    expect(second[0]).not.toBe(first[0]);
+    expect([byteOf(s, first[0]!), byteOf(s, second[0]!), s.refs(first[0]!)]).toEqual([1, 0, 1]);
+  });
+
   // In most cases.
 
   it('get_user_pages and get_user_pages_fast give the same pages', () => {
@@ -258,5 +319,25 @@ describe.each(builds)('%s: the manual page', (_, build) => {
     build.gup.getUserPagesFast(s.mm, AT, 4, FOLL_WRITE, c);
     expect([b, c]).toEqual([a, a]);
     for (const pfn of a) expect(s.refs(pfn)).toBe(4);
+  });
+});
+
+describe.each(schedBuilds)('%s: the manual page, with somebody else about', (name, build) => {
+  it('nonblocking not NULL: mmap_sem, once given up, is not waited for, whoever has it now', () => {
+    const s = space(build, {}, { policy: linux3_14 });
+    const disk = new Disk(name, s);
+    disk.map(disk.file(), AT, SHARED);
+    const nonblocking = { value: 1 as 0 | 1 };
+    function* reader(): Task<number> {
+      if (!mmapReadTrylock(s.mm)) throw new Error('mmap_sem is not free');
+      return yield* classicSched.__get_user_pages(null, s.mm, AT, 2, FOLL_GET, new Uint32Array(2), null, nonblocking);
+    }
+    const call = spawn(s.sched, 'call', reader());
+    while (call.state !== TASK_WAITING) stepTask(s.sched, call);
+    expect(mmapIsLocked(s.mm)).toBe(false);
+    // A writer that never gives it back.
+    const writer = spawn(s.sched, 'writer', mmapWriteLock(s.mm));
+    runAll(s.sched);
+    expect([call.state, call.result, nonblocking.value, writer.state]).toEqual([TASK_DONE, 0, 0, TASK_DONE]);
   });
 });
