@@ -107,7 +107,7 @@ describe('policy', () => {
   });
 
   it('A.9: 3.14 and 4.8 differ in forced writes alone', () => {
-    const { name: _, forcedWrite, forceShared, ...older } = linux3_14;
+    const { forcedWrite, forceShared, ...older } = { ...linux3_14, name: linux4_8.name };
     expect([forcedWrite, forceShared, linux4_8.forcedWrite, linux4_8.forceShared]).toEqual([
       'read',
       true,

@@ -8,7 +8,7 @@ import { FAULT_FLAG_DEFAULT, FAULT_FLAG_TRIED, FAULT_FLAG_WRITE, VM_FAULT_ERROR,
 import * as coloured from '@mmkit/fault/sched';
 import { Inode } from '@mmkit/filemap';
 import * as filemap from '@mmkit/filemap/sched';
-import { E_DIRTY, E_WRITE, ENTRY_NONE, hwWalk, ACCESS_WRITE, createTranslation, x86_64 } from '@mmkit/pgtable';
+import { E_DIRTY, E_WRITE, ENTRY_NONE, hwWalk, ACCESS_WRITE, createTranslation } from '@mmkit/pgtable';
 import { MM_ROOT } from '@mmkit/aspace';
 import { countFrames, pageMapCount, PG_DIRTY, testFlag, writeBytes } from '@mmkit/phys';
 import { readerCount, upRead } from '@mmkit/rwsem';
@@ -16,6 +16,7 @@ import { downRead } from '@mmkit/rwsem/sched';
 import { runTask } from '@mmkit/task';
 import type { Task } from '@mmkit/task';
 import type { Vma } from '@mmkit/vma';
+import { formats } from './builds.ts';
 import { AT, everySchedule, someSchedules, PAGE, PRIVATE, SHARED, World } from './files.ts';
 
 /** An access as the processor makes it: a fault, and once more after RETRY. */
@@ -57,7 +58,7 @@ function checkMapped(w: World, inode: Inode): void {
   same(readerCount(w.mm.mmapLock), 0);
 }
 
-describe('every schedule', () => {
+describe.each(formats)('%s: every schedule', (_name, format) => {
   it.each([
     ['a read of a cached disk page', PRIVATE, 0, false],
     ['a private write of a cached disk page', PRIVATE, FAULT_FLAG_WRITE, false],
@@ -68,7 +69,7 @@ describe('every schedule', () => {
     const run = write === 0 || !shmem ? someSchedules : everySchedule;
     const ends = { mapped: 0, gone: 0 };
     run(() => {
-      const w = new World(x86_64, aspace.fileRmap, { frames: 32 }, 1);
+      const w = new World(format, aspace.fileRmap, { frames: 32 }, 1);
       const inode = shmem ? w.shmem(1) : w.disk(1);
       if (!shmem) runTask(w.sched, readIn(inode));
       const vma = w.map(inode, vmFlags, 1);
@@ -94,7 +95,7 @@ describe('every schedule', () => {
 
   it('N.5: two faults on one absent page: one read, one mapping', () => {
     someSchedules(() => {
-      const w = new World(x86_64, aspace.fileRmap, { frames: 32 }, 1);
+      const w = new World(format, aspace.fileRmap, { frames: 32 }, 1);
       const inode = w.disk(1);
       const vma = w.map(inode, PRIVATE, 1);
       return {
@@ -112,7 +113,7 @@ describe('every schedule', () => {
   it('N.13: a store through a shared mapping against writeback is never lost: on the disk, or the page is dirty', () => {
     const ends = { onDisk: 0, dirty: 0 };
     someSchedules(() => {
-      const w = new World(x86_64, aspace.fileRmap, { frames: 32 }, 1);
+      const w = new World(format, aspace.fileRmap, { frames: 32 }, 1);
       const inode = w.disk(1);
       runTask(w.sched, readIn(inode));
       const vma = w.map(inode, SHARED, 1);
@@ -141,7 +142,7 @@ describe('every schedule', () => {
 
   it('two stores to one read-only shared page: both find it writable', () => {
     everySchedule(() => {
-      const w = new World(x86_64, aspace.fileRmap, { frames: 32 }, 1);
+      const w = new World(format, aspace.fileRmap, { frames: 32 }, 1);
       const inode = w.disk(1);
       runTask(w.sched, readIn(inode));
       const vma = w.map(inode, SHARED, 1);
@@ -160,7 +161,7 @@ describe('every schedule', () => {
 
   it('two private writes to one page: one copy stays, the other is given back', () => {
     everySchedule(() => {
-      const w = new World(x86_64, aspace.fileRmap, { frames: 32 }, 1);
+      const w = new World(format, aspace.fileRmap, { frames: 32 }, 1);
       const inode = w.disk(1);
       runTask(w.sched, readIn(inode));
       const vma = w.map(inode, PRIVATE, 1);

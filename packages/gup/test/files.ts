@@ -14,10 +14,11 @@ import {
 import type { Rmap } from '@mmkit/filemap';
 import * as filemapSched from '@mmkit/filemap/sched';
 import { readBytes } from '@mmkit/phys';
-import { runTask, Sched } from '@mmkit/task';
+import { describeWaiters, isRunnable, runTask, Sched, spawn, stepTask } from '@mmkit/task';
 import type { Task } from '@mmkit/task';
 import { insertVma, Vma, VM_MAYSHARE, VM_SHARED } from '@mmkit/vma';
 import { PAGE, RW, Space } from './builds.ts';
+import type { Scenario } from './builds.ts';
 
 export type FileApi = typeof filemapPlain;
 
@@ -97,4 +98,23 @@ export class Disk {
     readBytes(this.space.phys, pfn, 0, byte, 0, 1);
     return byte[0]!;
   }
+}
+
+/** Runs a scenario that has too many schedules under 3000 of them, drawn by a fixed generator: what was wrong. */
+export function someSchedules(start: Scenario): string[] {
+  const wrong: string[] = [];
+  let state = 1;
+  for (let i = 0; i < 3000; i++) {
+    const { sched, tasks, check } = start();
+    tasks.forEach((body, at) => spawn(sched, `task ${at}`, body));
+    for (;;) {
+      const ready = sched.tasks.filter(isRunnable);
+      if (ready.length === 0) break;
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      stepTask(sched, ready[Math.floor((state / 2 ** 32) * ready.length)]!);
+    }
+    const problem = describeWaiters(sched) || check();
+    if (problem !== null) wrong.push(problem);
+  }
+  return wrong;
 }

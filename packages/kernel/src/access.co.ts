@@ -50,7 +50,8 @@ export function* store(
   return yield* moveBytes(machine, process, address, from, at, length, ACCESS_WRITE | ACCESS_USER);
 }
 
-function* moveBytes(
+/** Moves bytes as user mode (ACCESS_USER in `access`) or as the kernel on behalf of the process; as of `load`. */
+export function* moveBytes(
   machine: Machine,
   process: Process,
   address: number,

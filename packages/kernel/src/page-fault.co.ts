@@ -12,11 +12,19 @@ import {
   FAULT_FLAG_WRITE,
   VM_FAULT_COMPLETED,
   VM_FAULT_ERROR,
+  VM_FAULT_MAJOR,
   VM_FAULT_OOM,
   VM_FAULT_RETRY,
   VM_FAULT_SIGSEGV,
 } from '@mmkit/fault';
-import { ACCESS_WRITE, FAULT_BUS, FAULT_NON_CANONICAL, FAULT_PROTECTION, FAULT_RESERVED } from '@mmkit/pgtable';
+import {
+  ACCESS_USER,
+  ACCESS_WRITE,
+  FAULT_BUS,
+  FAULT_NON_CANONICAL,
+  FAULT_PROTECTION,
+  FAULT_RESERVED,
+} from '@mmkit/pgtable';
 import { mmapReadUnlock } from '@mmkit/aspace';
 import { VM_WRITE, vmaIsAccessible, vmaLookup } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
@@ -41,9 +49,10 @@ export function* handlePageFault(
   }
   const { mm } = process;
   const { sched } = machine;
-  let flags = FAULT_FLAG_DEFAULT | FAULT_FLAG_USER;
+  const user = (access & ACCESS_USER) !== 0;
+  let flags = user ? FAULT_FLAG_DEFAULT | FAULT_FLAG_USER : FAULT_FLAG_DEFAULT;
   if ((access & ACCESS_WRITE) !== 0) flags |= FAULT_FLAG_WRITE;
-  for (;;) {
+  for (let first = true; ; first = false) {
     if ((yield* mmapReadLockKillable(mm)) !== 0) return -EINTR;
     const vma = vmaLookup(mm.vmas, address);
     if (vma === null || accessError(vma, access, fault)) {
@@ -55,7 +64,8 @@ export function* handlePageFault(
     if ((result & VM_FAULT_COMPLETED) !== 0) return 0;
     if ((result & VM_FAULT_RETRY) !== 0) {
       if (sched.current.killed) return -EINTR;
-      flags |= FAULT_FLAG_TRIED;
+      // Linux makes a user's first try under the VMA's lock; one that read nothing in does not count (N.8).
+      if (!user || !first || (result & VM_FAULT_MAJOR) !== 0) flags |= FAULT_FLAG_TRIED;
       continue;
     }
     mmapReadUnlock(mm);

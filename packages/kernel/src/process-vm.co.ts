@@ -5,11 +5,11 @@
  */
 import { checkAddress, checkInteger, EFAULT, FOLL_WRITE } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
+import { mmapReadUnlock } from '@mmkit/aspace';
+import { mmapReadLock } from '@mmkit/aspace/sched';
 import type { LockState } from '@mmkit/gup';
 import { pinUserPagesRemote, unpinUserPagesDirtyLock } from '@mmkit/gup/sched';
 import { readBytes, writeBytes } from '@mmkit/phys';
-import { mmapReadUnlock } from '@mmkit/aspace';
-import { mmapReadLock } from '@mmkit/aspace/sched';
 import { Machine } from './machine.ts';
 import { checkAlive, Process } from './process.ts';
 

@@ -4,7 +4,8 @@
  * instead of raising a signal. May sleep for mmap_lock: not with a folio lock held.
  */
 import type { Task } from '@mmkit/base';
-import { load, store } from './access.co.ts';
+import { ACCESS_READ, ACCESS_WRITE } from '@mmkit/pgtable';
+import { moveBytes } from './access.co.ts';
 import type { Machine } from './machine.ts';
 import { Process } from './process.ts';
 
@@ -23,7 +24,7 @@ export function* copyToUser(
   while (done < length) {
     const here = address + done;
     const part = Math.min(pageSize - (here % pageSize), length - done);
-    if ((yield* store(machine, process, here, from, at + done, part)) !== 0) break;
+    if ((yield* moveBytes(machine, process, here, from, at + done, part, ACCESS_WRITE)) !== 0) break;
     done += part;
   }
   process.exitSignal = exitSignal;
@@ -51,7 +52,7 @@ export function* faultInReadable(machine: Machine, process: Process, address: nu
   const byte = new Uint8Array(1);
   let good = false;
   for (let here = address; here < address + length; here += pageSize - (here % pageSize)) {
-    if ((yield* load(machine, process, here, byte, 0, 1)) !== 0) break;
+    if ((yield* moveBytes(machine, process, here, byte, 0, 1, ACCESS_READ)) !== 0) break;
     good = true;
   }
   process.exitSignal = exitSignal;

@@ -166,6 +166,28 @@ describe.each(builds)('%s build: O_DIRECT writes to files', (name, api) => {
     quiet(b, file);
   });
 
+  it('what comes into the cache while the write is under way is dropped after it: a buffer of the same pages', () => {
+    const b = filesBench(name, api);
+    const file = api.createDiskFile(b.machine, b.device, { size: 2 * PAGE, offset: 0 });
+    const at = api.mmap(b.process.mm, 0, 2 * PAGE, RW, MAP_SHARED, file, 0);
+    api.mmap(b.process.mm, at, PAGE, RW, MAP_SHARED | MAP_FIXED, file, PAGE);
+    api.mmap(b.process.mm, at + PAGE, PAGE, RW, MAP_SHARED | MAP_FIXED, file, 0);
+    expect(writeDirect(b, file, 0, at, 2 * PAGE)).toEqual([2 * PAGE, 2]);
+    expect(stat(b, file)).toEqual([0, 0]);
+    const old = pattern(2 * PAGE, 3);
+    expect(contents(b, file.inode)).toEqual(Uint8Array.from([...old.subarray(PAGE), ...old.subarray(0, PAGE)]));
+    quiet(b, file);
+  });
+
+  it('6.18: not after one that failed', () => {
+    const b = filesBench(name, api);
+    const file = api.createDiskFile(b.machine, b.device, { size: 2 * PAGE, offset: 0 });
+    const at = api.mmap(b.process.mm, 0, 2 * PAGE, RW, MAP_SHARED, file, 0);
+    api.munmap(b.process.mm, at + PAGE, PAGE);
+    expect(writeDirect(b, file, 0, at, 2 * PAGE)).toEqual([-EFAULT, 1]);
+    expect(stat(b, file)).toEqual([1, 0]);
+  });
+
   it('FACTS 24: a bad page: -EFAULT; the cache of the range is gone all the same, the blocks before hold new data', () => {
     const b = filesBench(name, api);
     const file = api.createDiskFile(b.machine, b.device, { size: 4 * PAGE, offset: 0 });

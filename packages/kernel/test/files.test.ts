@@ -72,6 +72,17 @@ describe.each(builds)('%s build: buffered I/O with a user buffer', (name, api) =
     }
   });
 
+  it('a page that holds data and is not cached keeps it beyond the part that could be copied', () => {
+    const b = filesBench(name, api);
+    const file = api.createDiskFile(b.machine, b.device, { size: 2 * PAGE, offset: 0 });
+    const end = b.address + BUFFER * PAGE;
+    fill(b, end - 2048, pattern(2048, 5));
+    expect(api.writeFile(b.machine, b.process, file, PAGE, end - 2048, PAGE)).toBe(2048);
+    const want = pattern(2 * PAGE, 3);
+    want.set(pattern(2048, 5), PAGE);
+    expect(contents(b, file.inode)).toEqual(want);
+  });
+
   it('the buffer may be a mapping of the very page that is written or read', () => {
     const b = filesBench(name, api);
     const file = api.createMemfd(b.machine, 2 * PAGE);

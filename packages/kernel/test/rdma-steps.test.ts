@@ -6,12 +6,12 @@ import type { ProtectionDomain, RegMrResult } from '@mmkit/kernel/sched';
 import { mmap } from '@mmkit/mm/sched';
 import { runAll, runTask, spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import type { SimTask } from '@mmkit/task';
-import { ANON, PAGE, RW } from './builds.ts';
+import { ANON, formats, PAGE, RW, testedFormat } from './builds.ts';
 import { ALL } from './rdma-bench.ts';
 
 /** A process with `buffer` pages and a limit as high. */
 function bench(buffer: number): { pd: ProtectionDomain; register: (pages: number) => SimTask } {
-  const machine = createMachine({ ramBytes: (buffer + 128) * PAGE });
+  const machine = createMachine({ ramBytes: (buffer + 128) * PAGE, format: testedFormat() });
   const process = createProcess(machine)!;
   const address = runTask(machine.sched, mmap(process.mm, 0, buffer * PAGE, RW, ANON));
   process.rlimitMemlock = buffer * PAGE;
@@ -25,7 +25,7 @@ function errorOf(task: SimTask): number {
   return (task.result as RegMrResult).error;
 }
 
-describe('B.17: the order of a registration', () => {
+describe.each(formats)('%s: B.17: the order of a registration', () => {
   it('counted, pinned in batches of as many pages as a page has pointers, then a key', () => {
     const batch = PAGE / 8;
     const { pd, register } = bench(2 * batch + 1);
@@ -42,7 +42,7 @@ describe('B.17: the order of a registration', () => {
   });
 });
 
-describe('B.17: pages are counted before they are pinned', () => {
+describe.each(formats)('%s: B.17: pages are counted before they are pinned', () => {
   it('a registration that will be refused can have another refused that would fit', () => {
     const { pd, register } = bench(8);
     const { sched } = pd.device.machine;

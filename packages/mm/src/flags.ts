@@ -125,6 +125,8 @@ export const MCL_FUTURE = 2;
 /** mlockall: lock pages when they come in. */
 export const MCL_ONFAULT = 4;
 
+/** Good for atomic operations; ignored. */
+export const PROT_SEM = 0x8;
 /** mprotect: down to the start of a VMA that grows down. */
 export const PROT_GROWSDOWN = 0x1000000;
 /** mprotect: up to the end of a VMA that grows up; there is none. */

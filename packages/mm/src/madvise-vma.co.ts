@@ -2,7 +2,7 @@
  * Advice that becomes flags of the VMA (Linux: madvise_vma_behavior's flag cases, ksm_madvise, hugepage_madvise). VMAs are
  * split where it begins and ends and merged where they become alike. mmap_lock held for writing.
  */
-import { EAGAIN, EINVAL } from '@mmkit/base';
+import { EAGAIN, EINVAL, InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { vmaModify } from '@mmkit/aspace/sched';
@@ -39,31 +39,13 @@ import {
   MADV_WIPEONFORK,
 } from './flags.ts';
 
-/** Flags each advice sets, and clears. */
-const CHANGES: ReadonlyMap<number, readonly [set: number, clear: number]> = new Map([
-  [MADV_NORMAL, [0, VM_RAND_READ | VM_SEQ_READ]],
-  [MADV_RANDOM, [VM_RAND_READ, VM_SEQ_READ]],
-  [MADV_SEQUENTIAL, [VM_SEQ_READ, VM_RAND_READ]],
-  [MADV_DONTFORK, [VM_DONTCOPY, 0]],
-  [MADV_DOFORK, [0, VM_DONTCOPY]],
-  [MADV_WIPEONFORK, [VM_WIPEONFORK, 0]],
-  [MADV_KEEPONFORK, [0, VM_WIPEONFORK]],
-  [MADV_DONTDUMP, [VM_DONTDUMP, 0]],
-  [MADV_DODUMP, [0, VM_DONTDUMP]],
-  [MADV_MERGEABLE, [VM_MERGEABLE, 0]],
-  [MADV_UNMERGEABLE, [0, VM_MERGEABLE]],
-  [MADV_HUGEPAGE, [VM_HUGEPAGE, VM_NOHUGEPAGE]],
-  [MADV_NOHUGEPAGE, [VM_NOHUGEPAGE, VM_HUGEPAGE]],
-] as const);
-
 /** Changes the flags of [start, end) of `vma` as the advice says: 0, -EINVAL, or -EAGAIN (map count). */
 export function* adviseFlags(mm: Mm, vma: Vma, start: number, end: number, advice: number): Task<number> {
   if (refused(vma, advice)) return -EINVAL;
   // KSM passes over what can have no private pages.
   const shared = (vma.flags & (VM_SHARED | VM_MAYSHARE | VM_SPECIAL | VM_HUGETLB)) !== 0;
   if (advice === MADV_MERGEABLE && shared) return 0;
-  const [set, clear] = CHANGES.get(advice)!;
-  const flags = (vma.flags & ~clear) | set;
+  const flags = advisedFlags(vma.flags, advice);
   if (flags === vma.flags) return 0;
   const result = yield* vmaModify(mm, vma, start, end, flags);
   // The only failure is that of a split.
@@ -75,4 +57,38 @@ function refused(vma: Vma, advice: number): boolean {
   if (advice === MADV_WIPEONFORK) return !vmaIsAnonymous(vma) || (vma.flags & VM_SHARED) !== 0;
   if (advice === MADV_DODUMP) return (vma.flags & VM_HUGETLB) === 0 && (vma.flags & VM_SPECIAL) !== 0;
   return false;
+}
+
+/** The flags after the advice. */
+function advisedFlags(flags: number, advice: number): number {
+  switch (advice) {
+    case MADV_NORMAL:
+      return flags & ~(VM_RAND_READ | VM_SEQ_READ);
+    case MADV_RANDOM:
+      return (flags & ~VM_SEQ_READ) | VM_RAND_READ;
+    case MADV_SEQUENTIAL:
+      return (flags & ~VM_RAND_READ) | VM_SEQ_READ;
+    case MADV_DONTFORK:
+      return flags | VM_DONTCOPY;
+    case MADV_DOFORK:
+      return flags & ~VM_DONTCOPY;
+    case MADV_WIPEONFORK:
+      return flags | VM_WIPEONFORK;
+    case MADV_KEEPONFORK:
+      return flags & ~VM_WIPEONFORK;
+    case MADV_DONTDUMP:
+      return flags | VM_DONTDUMP;
+    case MADV_DODUMP:
+      return flags & ~VM_DONTDUMP;
+    case MADV_MERGEABLE:
+      return flags | VM_MERGEABLE;
+    case MADV_UNMERGEABLE:
+      return flags & ~VM_MERGEABLE;
+    case MADV_HUGEPAGE:
+      return (flags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE;
+    case MADV_NOHUGEPAGE:
+      return (flags & ~VM_HUGEPAGE) | VM_NOHUGEPAGE;
+    default:
+      throw new InvariantError('ADVICE', `advice ${advice} changes no flags`);
+  }
 }

@@ -32,7 +32,7 @@ import {
 } from './flags.ts';
 
 /** What holds mmap_lock for reading only. */
-const PAGE_ADVICE: ReadonlySet<number> = new Set([
+const PAGE_ADVICE: readonly number[] = Object.freeze([
   MADV_WILLNEED,
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
@@ -46,7 +46,7 @@ const PAGE_ADVICE: ReadonlySet<number> = new Set([
 ]);
 
 /** What throws data away, now or at fork: not with sealed memory the caller could not clear by writing. */
-const DISCARDS: ReadonlySet<number> = new Set([
+const DISCARDS: readonly number[] = Object.freeze([
   MADV_FREE,
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
@@ -76,7 +76,7 @@ export function* madvise(mm: Mm, address: number, length: number, advice: number
   if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE) {
     return yield* madvisePopulate(mm, address, end, advice === MADV_POPULATE_WRITE);
   }
-  if (PAGE_ADVICE.has(advice)) {
+  if (PAGE_ADVICE.includes(advice)) {
     yield* mmapReadLock(mm);
     const error = yield* walkVmas(mm, address, end, advice, advisePages);
     mmapReadUnlock(mm);
@@ -116,5 +116,5 @@ function* walkVmas(mm: Mm, start: number, end: number, advice: number, visit: Vi
 
 /** False: the VMA is sealed, anonymous and read-only, and the advice would discard what is in it (can_madvise_modify). */
 function mayModify(vma: Vma, advice: number): boolean {
-  return !vma.sealed || !DISCARDS.has(advice) || !vmaIsAnonymous(vma) || (vma.flags & VM_WRITE) !== 0;
+  return !vma.sealed || !DISCARDS.includes(advice) || !vmaIsAnonymous(vma) || (vma.flags & VM_WRITE) !== 0;
 }

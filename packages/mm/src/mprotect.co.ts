@@ -20,7 +20,7 @@ import {
   vmaIsAnonymous,
 } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
-import { PROT_EXEC, PROT_GROWSDOWN, PROT_GROWSUP, PROT_READ, PROT_WRITE } from './flags.ts';
+import { PROT_EXEC, PROT_GROWSDOWN, PROT_GROWSUP, PROT_READ, PROT_SEM, PROT_WRITE } from './flags.ts';
 
 /** How far the VM_MAY* flags are from the rights they allow. */
 const MAY_SHIFT = 4;
@@ -40,8 +40,7 @@ export function* mprotect(mm: Mm, address: number, length: number, prot: number)
   if (!isAligned(address, phys.pageSize)) return -EINVAL;
   if (length === 0) return 0;
   const end = address + alignUp(length, phys.pageSize);
-  if (end > Number.MAX_SAFE_INTEGER) return -ENOMEM;
-  if ((rights & ~(PROT_READ | PROT_WRITE | PROT_EXEC)) !== 0) return -EINVAL;
+  if ((rights & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM)) !== 0) return -EINVAL;
   if ((yield* mmapWriteLockKillable(mm)) !== 0) return -EINTR;
   const error = yield* protectRange(mm, address, end, rights, grows);
   mmapWriteUnlock(mm);
@@ -64,7 +63,7 @@ function* protectRange(mm: Mm, start: number, end: number, rights: number, grows
     const vma = findVma(mm.vmas, at);
     if (vma === null || vma.start > at) return -ENOMEM;
     const to = Math.min(end, vma.end);
-    const flags = (vma.flags & ~VM_ACCESS_FLAGS) | rights;
+    const flags = (vma.flags & ~VM_ACCESS_FLAGS) | (rights & VM_ACCESS_FLAGS);
     if ((flags & ~(flags >> MAY_SHIFT) & VM_ACCESS_FLAGS) !== 0) return -EACCES;
     const error = yield* protectVma(mm, vma, at, to, flags);
     if (error !== 0) return error;

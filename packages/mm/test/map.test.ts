@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM } from '@mmkit/base';
+import { EAGAIN, EBADF, EEXIST, EINVAL, ENOMEM, EPERM } from '@mmkit/base';
 import {
+  MAP_32BIT,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
@@ -12,6 +13,8 @@ import {
   MAP_PRIVATE,
   MAP_SHARED,
   MAP_SHARED_VALIDATE,
+  MAP_STACK,
+  MAP_SYNC,
   MMAP_MIN_ADDR,
   PROT_EXEC,
   PROT_NONE,
@@ -29,9 +32,11 @@ import {
   VM_MAYREAD,
   VM_MAYSHARE,
   VM_MAYWRITE,
+  VM_NOHUGEPAGE,
   VM_NORESERVE,
   VM_READ,
   VM_SHARED,
+  VM_SYNC,
   VM_WRITE,
   vmaLookup,
 } from '@mmkit/vma';
@@ -120,9 +125,9 @@ describe.each(builds)('%s build: mmap', (_name, api) => {
     expect([vmas(mm), isLocked(mm.mmapLock)]).toEqual([[], false]);
   });
 
-  it('no file and not anonymous, neither private nor shared, shared and growing down: EINVAL', () => {
+  it('6.18: no file and not anonymous is EBADF; neither private nor shared, shared and growing down: EINVAL', () => {
     const mm = setUp(api);
-    expect(api.mmap(mm, 0, PAGE, RW, MAP_PRIVATE)).toBe(-EINVAL);
+    expect(api.mmap(mm, 0, 0, RW, MAP_PRIVATE)).toBe(-EBADF);
     expect(api.mmap(mm, 0, PAGE, RW, MAP_ANONYMOUS)).toBe(-EINVAL);
     expect(api.mmap(mm, 0, PAGE, RW, MAP_ANONYMOUS | MAP_SHARED_VALIDATE)).toBe(-EINVAL);
     expect(api.mmap(mm, 0, PAGE, RW, MAP_ANONYMOUS | MAP_SHARED | MAP_GROWSDOWN)).toBe(-EINVAL);
@@ -149,6 +154,47 @@ describe.each(builds)('%s build: mmap', (_name, api) => {
     const other = setUp(api);
     expect(api.mmap(other, 0, huge + PAGE, RW, ANON)).toBe(TOP - huge - PAGE);
     expect(api.mmap(setUp(api), BASE, huge, RW, ANON)).toBe(BASE);
+    expect(api.mmap(setUp(api), 0, huge, RW, MAP_SHARED | MAP_ANONYMOUS)).toBe(TOP - huge);
+  });
+
+  it('6.18: the aligned area needs a gap that is a whole huge page longer, as measured', () => {
+    const huge = 512 * PAGE;
+    for (const [gap, aligned] of [
+      [2 * huge - PAGE, false],
+      [2 * huge, true],
+    ] as const) {
+      const mm = setUp(api);
+      const top = TOP - 7 * PAGE;
+      api.mmap(mm, top, 7 * PAGE, PROT_NONE, FIXED);
+      api.mmap(mm, MMAP_MIN_ADDR, top - gap - MMAP_MIN_ADDR, PROT_NONE, FIXED);
+      const at = api.mmap(mm, 0, huge, RW, ANON);
+      expect(at).toBe(aligned ? top - huge - ((top - huge) % huge) : top - huge);
+    }
+  });
+
+  it('FACTS-2 43: 256 pages stay free below memory that grows down, but for a fixed mapping', () => {
+    const mm = setUp(api);
+    const stack = TOP - 4 * PAGE;
+    api.mmap(mm, stack, 4 * PAGE, RW, FIXED | MAP_GROWSDOWN);
+    expect(api.mmap(mm, 0, PAGE, RW, ANON)).toBe(stack - 257 * PAGE);
+    expect(api.mmap(mm, stack - 256 * PAGE, PAGE, RW, ANON)).toBe(stack - 258 * PAGE);
+    expect(api.mmap(mm, stack - 300 * PAGE, PAGE, RW, ANON)).toBe(stack - 300 * PAGE);
+    expect(api.mmap(mm, stack - PAGE, PAGE, RW, NOREPLACE)).toBe(stack - PAGE);
+  });
+
+  it('MAP_32BIT: upwards from 1 GiB, below 2 GiB; a hint beyond is ignored', () => {
+    const mm = setUp(api);
+    expect(api.mmap(mm, 0, PAGE, RW, ANON | MAP_32BIT)).toBe(0x4000_0000);
+    expect(api.mmap(mm, BASE, PAGE, RW, ANON | MAP_32BIT)).toBe(0x4000_1000);
+    expect(api.mmap(mm, 0x7fff_f000, PAGE, RW, ANON | MAP_32BIT)).toBe(0x7fff_f000);
+    expect(api.mmap(mm, 0, 0x4000_0000, RW, ANON | MAP_32BIT)).toBe(-ENOMEM);
+  });
+
+  it('6.18: unknown bits of prot are ignored; MAP_STACK means no huge pages; MAP_SYNC stays as a flag', () => {
+    const mm = setUp(api);
+    api.mmap(mm, BASE, PAGE, PROT_READ | 0x18, FIXED | MAP_STACK | MAP_SYNC);
+    const flags = VM_READ | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_NOHUGEPAGE | VM_SYNC;
+    expect(vmaLookup(mm.vmas, BASE)!.flags).toBe(flags);
   });
 
   it('shared memory without a file: a file of its own, from offset 0', () => {
@@ -276,7 +322,7 @@ describe.each(builds)('%s build: mmap', (_name, api) => {
     const mm = setUp(api);
     expect(thrown(() => api.mmap(mm, -1, PAGE, RW, ANON))).toBe('RangeError');
     expect(thrown(() => api.mmap(mm, 0, 1.5, RW, ANON))).toBe('RangeError');
-    expect(thrown(() => api.mmap(mm, 0, PAGE, 8, ANON))).toBe('RangeError');
+    expect(thrown(() => api.mmap(mm, 0, PAGE, -1, ANON))).toBe('RangeError');
     expect(thrown(() => api.mmap(mm, 0, PAGE, RW, -1))).toBe('RangeError');
     expect(thrown(() => api.munmap(mm, Number.NaN, PAGE))).toBe('RangeError');
     expect(thrown(() => api.munmap(mm, 0, -PAGE))).toBe('RangeError');

@@ -3,7 +3,17 @@ import { describe, expect, it } from 'vitest';
 import { createInode, OpenFile } from '@mmkit/filemap';
 import { fileRmap } from '@mmkit/aspace';
 import type { Mm } from '@mmkit/aspace';
-import { MADV_DOFORK, MADV_DONTFORK, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_NONE, PROT_READ } from '@mmkit/mm';
+import {
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  PROT_NONE,
+  PROT_READ,
+} from '@mmkit/mm';
 import { VM_ACCOUNT, VM_MAYBE_GUARD, vmaLookup } from '@mmkit/vma';
 import { ANON, BASE, builds, mapPages, PAGE, RW, setUp, touch, vmas } from './builds.ts';
 
@@ -17,6 +27,9 @@ describe.each(builds)('%s build: VMAs merged and split', (_name, api) => {
   const protect = (mm: Mm, page: number, count: number, prot: number): number =>
     api.mprotect(mm, at(page), count * PAGE, prot);
   const fork = (mm: Mm): Mm => api.dupMm(mm).mm!;
+
+  const move = (mm: Mm, page: number, count: number, to: number): void =>
+    void api.mremap(mm, at(page), count * PAGE, count * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(to));
 
   const rows: [string, (mm: Mm) => void, string[]][] = [
     [
@@ -139,6 +152,28 @@ describe.each(builds)('%s build: VMAs merged and split', (_name, api) => {
       ['0-3'],
     ],
   ];
+  rows.push(
+    [
+      'the untouched tail moved away, and back: two, then one',
+      (mm) => {
+        map(mm, 0, 4);
+        move(mm, 2, 2, 6);
+        expect(vmas(mm)).toEqual(['0-2', '6-8']);
+        move(mm, 6, 2, 2);
+      },
+      ['0-4'],
+    ],
+    [
+      'the touched head moved away, then the room between mapped: the moved head keeps its old offset and merges with nobody',
+      (mm) => {
+        map(mm, 0, 4);
+        write(mm, 0, 4);
+        move(mm, 0, 2, 6);
+        map(mm, 4, 2);
+      },
+      ['2-6', '6-8'],
+    ],
+  );
   it.each(rows)('D.6: %s', (_what, run, expected) => {
     const mm = setUp(api);
     run(mm);
@@ -201,6 +236,17 @@ describe.each(builds)('%s build: VMAs merged and split', (_name, api) => {
     expect(vmaLookup(mm.vmas, at(2))!.anonVma).toBe(vmaLookup(mm.vmas, at(0))!.anonVma);
     protect(mm, 2, 2, RW);
     expect(vmas(mm)).toEqual(['0-4']);
+  });
+
+  it('6.18: sealed memory does not lend its anon_vma to a neighbour that is not sealed', () => {
+    const mm = setUp(api);
+    map(mm, 0, 2);
+    write(mm, 0);
+    api.mseal(mm, at(0), 2 * PAGE);
+    map(mm, 2, 2);
+    write(mm, 2);
+    api.mseal(mm, at(2), 2 * PAGE);
+    expect(vmas(mm)).toEqual(['0-2', '2-4']);
   });
 
   it('FACTS 18: guard regions do not keep VMAs apart, and the merged one may have guards', () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { EACCES, EINVAL, ENOMEM, EPERM, FOLL_WRITE } from '@mmkit/base';
 import { fileRmap } from '@mmkit/aspace';
 import { createInode, OpenFile } from '@mmkit/filemap';
-import { MAP_FIXED, MAP_SHARED, PROT_GROWSDOWN, PROT_GROWSUP, PROT_NONE, PROT_READ } from '@mmkit/mm';
+import { MAP_FIXED, MAP_SHARED, PROT_GROWSDOWN, PROT_GROWSUP, PROT_NONE, PROT_READ, PROT_SEM } from '@mmkit/mm';
 import { createVmaTree } from '@mmkit/vma';
 import { ANON, BASE, builds, mapPages, PAGE, pfnAt, RW, setUp, thrown, touch, vmas } from './builds.ts';
 
@@ -73,6 +73,8 @@ describe.each(builds)('%s build: mprotect', (_name, api) => {
     expect(touch(api, mm, BASE)).toBeLessThan(0);
     expect(touch(api, mm, BASE + 2 * PAGE)).toBe(1);
     expect(api.mprotect(mm, BASE + PAGE, PAGE, PROT_READ)).toBe(-ENOMEM);
+    expect(api.mprotect(mm, BASE + 2 * PAGE, Number.MAX_SAFE_INTEGER, PROT_NONE)).toBe(-ENOMEM);
+    expect(touch(api, mm, BASE + 2 * PAGE)).toBeLessThan(0);
   });
 
   it('EACCES where the file is not open for it, EPERM where it is sealed, EINVAL for bad arguments', () => {
@@ -85,7 +87,8 @@ describe.each(builds)('%s build: mprotect', (_name, api) => {
     expect(api.mseal(mm, BASE + 4 * PAGE, PAGE)).toBe(0);
     expect(api.mprotect(mm, BASE + 4 * PAGE, PAGE, PROT_READ)).toBe(-EPERM);
     expect(api.mprotect(mm, BASE + 1, PAGE, PROT_READ)).toBe(-EINVAL);
-    expect(api.mprotect(mm, BASE, PAGE, 8)).toBe(-EINVAL);
+    expect(api.mprotect(mm, BASE, PAGE, 0x10)).toBe(-EINVAL);
+    expect(api.mprotect(mm, BASE, PAGE, PROT_READ | PROT_SEM)).toBe(0);
     expect(api.mprotect(mm, BASE, PAGE, PROT_READ | PROT_GROWSDOWN | PROT_GROWSUP)).toBe(-EINVAL);
     expect(api.mprotect(mm, BASE, PAGE, PROT_READ | PROT_GROWSDOWN)).toBe(-EINVAL);
     expect(api.mprotect(mm, BASE, PAGE, PROT_READ | PROT_GROWSUP)).toBe(-EINVAL);

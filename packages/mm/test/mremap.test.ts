@@ -16,7 +16,7 @@ import {
 } from '@mmkit/mm';
 import { allocPages, freePages, GFP_KERNEL, pageMapCount, pageRefCount } from '@mmkit/phys';
 import { isLocked } from '@mmkit/rwsem';
-import { createVmaTree, VM_DONTEXPAND, VM_LOCKED, VM_PFNMAP, vmaLookup } from '@mmkit/vma';
+import { createVmaTree, VM_DONTEXPAND, VM_IO, VM_LOCKED, VM_PFNMAP, vmaLookup } from '@mmkit/vma';
 import { ANON, BASE, builds, framesUsed, mapPages, PAGE, pfnAt, RW, setUp, thrown, touch, vmas } from './builds.ts';
 
 const MAY = MREMAP_MAYMOVE;
@@ -168,6 +168,20 @@ describe.each(builds)('%s build: mremap', (_name, api) => {
         expect(remap(mm, 0, 4, 4, DONTUNMAP, 20)).toBe(-EINVAL);
         expect([remap(mm, 0, 4, 4, FIXED, 20), remap(mm, 20, 4, 3, 0), vmas(mm)]).toEqual([20, 20, ['20-23']]);
       }
+    });
+
+    it('N.16: what merges with nothing does not grow in place', () => {
+      const mm = setUp(api);
+      mapPages(api, mm, 0, 2);
+      vmaLookup(mm.vmas, BASE)!.flags |= VM_IO;
+      expect([remap(mm, 0, 2, 3, 0), remap(mm, 0, 2, 1, 0), vmas(mm)]).toEqual([-ENOMEM, 0, ['0-1']]);
+    });
+
+    it('6.18: EINVAL to cut off what lies beyond user memory', () => {
+      const mm = setUp(api);
+      mapPages(api, mm, 0, 2);
+      expect(api.mremap(mm, BASE, api.format.taskSize, PAGE, MAY)).toBe(-EINVAL);
+      expect(vmas(mm)).toEqual(['0-2']);
     });
 
     it('6.18: EPERM below the lowest address, after the target was cleared', () => {
@@ -335,6 +349,16 @@ describe.each(builds)('%s build: mremap', (_name, api) => {
         vmaLookup(mm.vmas, BASE),
         vmaLookup(mm.vmas, BASE + 40 * PAGE)?.end,
       ]).toEqual([-EPERM, null, BASE + 42 * PAGE]);
+    });
+
+    it('6.18: of several VMAs the first whose target cannot be cleared ends the call', () => {
+      const mm = setUp(api);
+      mapPages(api, mm, 0, 1);
+      readOnly(mm, 1, 1);
+      mapPages(api, mm, 2, 1);
+      mapPages(api, mm, 21, 1);
+      api.mseal(mm, BASE + 21 * PAGE, PAGE);
+      expect([remap(mm, 0, 3, 3, FIXED, 20), vmas(mm)]).toEqual([-EPERM, ['1-2', '2-3', '20-21', '21-22']]);
     });
 
     it('6.18: old length 0 maps the same shared memory once more; the target may have been the source', () => {

@@ -31,6 +31,7 @@ import {
   type EntryTest,
   PFN_LIMIT,
   setDecoded,
+  x86_64,
 } from '@mmkit/pgtable';
 import { codeOf } from './machine.ts';
 
@@ -131,6 +132,11 @@ describe('entries of a running Linux 6.12', () => {
     expect(encode(d, 3)).toBe(0x0800000043696003n);
     expect(decode(0x0800000043696003n, 3)).toMatchObject({ kind: ENTRY_TABLE, pfn: 0x43696, flags: E_RIGHTS });
   });
+});
+
+it('a process may map up to 2^48, the last page too; x86-64 keeps the last page below 2^47 free', () => {
+  expect([arm64.taskSize, arm64.userEnd]).toEqual([2 ** 48, 2 ** 48]);
+  expect([x86_64.taskSize, x86_64.userEnd]).toEqual([2 ** 47 - 4096, 2 ** 47]);
 });
 
 describe('N.20: arm64 entries', () => {

@@ -16,7 +16,10 @@ import {
   PG_LOCKED,
   PG_LRU,
   PG_PCP,
+  PG_MLOCKED,
   PG_PRIVATE_2,
+  PG_SWAPBACKED,
+  PG_UNEVICTABLE,
   PG_RESERVED,
   PG_TABLE,
   pageOrder,
@@ -119,13 +122,16 @@ describe('page flags', () => {
     expect(PG_ANON_EXCLUSIVE).toBe(1 << 11);
     expect(PG_RESERVED).toBe(1 << 13);
     expect(PG_PRIVATE_2).toBe(1 << 15);
+    expect(PG_SWAPBACKED).toBe(1 << 17);
+    expect(PG_UNEVICTABLE).toBe(1 << 18);
+    expect(PG_MLOCKED).toBe(1 << 20);
   });
 
   it('are set, tested and cleared one by one, and keep the order', () => {
     const phys = createPhys({ frames: 64 });
     const pfn = allocPages(phys, 0, 3);
     setFlag(phys, pfn, PG_DIRTY);
-    setFlag(phys, pfn, PG_TABLE);
+    setFlag(phys, pfn, PG_TABLE | PG_MLOCKED);
     expect(testFlag(phys, pfn, PG_DIRTY)).toBe(true);
     expect(testFlag(phys, pfn, PG_LOCKED)).toBe(false);
     clearFlag(phys, pfn, PG_DIRTY);

@@ -67,6 +67,7 @@ function isReusable(from: Vma, vma: Vma): boolean {
     from.anonVma !== null &&
     from.anonChain === 1 &&
     from.file === vma.file &&
+    from.sealed === vma.sealed &&
     ((from.flags ^ vma.flags) & ~ignored) === 0
   );
 }

@@ -3,7 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { VmaTree } from '../src/index.ts';
 import {
+  STACK_GUARD_GAP,
   VM_EXEC,
+  VM_GROWSDOWN,
   VM_READ,
   VM_WRITE,
   Vma,
@@ -16,7 +18,9 @@ import {
   mapCountAllows,
   nextVma,
   prevVma,
+  resizeVma,
   splitVma,
+  startGap,
   unmappedArea,
   vmaIsAccessible,
   vmaIsAnonymous,
@@ -233,6 +237,33 @@ describe('unmappedArea', () => {
     expect(unmappedArea(tree, huge, { low: 0, high: 2 ** 40 + PAGE, align: huge, topDown: true })).toBe(2 ** 40 - huge);
   });
 
+  it('FACTS-2 43: STACK_GUARD_GAP pages stay free below a VMA that grows down, whatever lies there', () => {
+    const tree = createVmaTree();
+    const gap = STACK_GUARD_GAP * PAGE;
+    const stack = new Vma(BASE, BASE + PAGE, VM_GROWSDOWN, 0);
+    expect(startGap(stack)).toBe(BASE);
+    insertVma(tree, stack);
+    expect([startGap(stack), STACK_GUARD_GAP]).toEqual([BASE - gap, 256]);
+    const limits = { low: BASE - 2 * gap, high: BASE };
+    expect(unmappedArea(tree, PAGE, { ...limits, topDown: true })).toBe(BASE - gap - PAGE);
+    expect(unmappedArea(tree, gap, limits)).toBe(BASE - 2 * gap);
+    for (const topDown of [true, false]) {
+      expect(unmappedArea(tree, gap + PAGE, { ...limits, topDown })).toBe(-ENOMEM);
+      // The gap may reach over what is there, or below 0.
+      expect(unmappedArea(tree, PAGE, { low: BASE - gap, high: BASE, topDown })).toBe(-ENOMEM);
+      expect(unmappedArea(tree, PAGE, { low: BASE - gap, high: BASE - PAGE, topDown })).toBe(-ENOMEM);
+    }
+    insertVma(tree, new Vma(BASE - 8 * PAGE, BASE - 4 * PAGE, 0, 0));
+    const above = { low: BASE - 4 * PAGE, high: BASE + 4 * PAGE };
+    expect(unmappedArea(tree, PAGE, above)).toBe(BASE + PAGE);
+    expect(unmappedArea(tree, PAGE, { ...limits, topDown: true })).toBe(BASE - 9 * PAGE);
+    const low = createVmaTree();
+    const first = new Vma(PAGE, 2 * PAGE, VM_GROWSDOWN, 0);
+    insertVma(low, first);
+    expect(startGap(first)).toBe(0);
+    expect(unmappedArea(low, PAGE, { low: 0, high: 2 * PAGE })).toBe(-ENOMEM);
+  });
+
   it('a bad length, alignment or limit throws RangeError', () => {
     const { tree } = small();
     const limits = { low: 0, high: BASE };
@@ -244,6 +275,32 @@ describe('unmappedArea', () => {
     }
     expect(codeOf(() => unmappedArea(tree, PAGE, { low: -1, high: BASE }))).toBe('RangeError');
     expect(codeOf(() => unmappedArea(tree, PAGE, { low: 0, high: 2 ** 53 }))).toBe('RangeError');
+  });
+});
+
+describe('resizeVma', () => {
+  it('gives a VMA other bounds, and moves its offset with the start; neighbours and the file\'s begin stop it', () => {
+    const tree = createVmaTree();
+    const vma = new Vma(BASE + 4 * PAGE, BASE + 8 * PAGE, 0, 2);
+    insertVma(tree, vma);
+    insertVma(tree, new Vma(BASE + 12 * PAGE, BASE + 13 * PAGE, 0, 0));
+    resizeVma(tree, vma, BASE + 3 * PAGE, BASE + 12 * PAGE);
+    expect([vma.start, vma.end, vma.pgoff]).toEqual([BASE + 3 * PAGE, BASE + 12 * PAGE, 1]);
+    resizeVma(tree, vma, BASE + 6 * PAGE, BASE + 7 * PAGE);
+    expect([vma.start, vma.end, vma.pgoff]).toEqual([BASE + 6 * PAGE, BASE + 7 * PAGE, 4]);
+    for (const [start, end, code] of [
+      [BASE + 6 * PAGE, BASE + 13 * PAGE, 'VMA_OVERLAP'],
+      [BASE + PAGE, BASE + 7 * PAGE, 'RangeError'],
+      [BASE + 6 * PAGE, BASE + 6 * PAGE, 'RangeError'],
+      [BASE + 6 * PAGE + 1, BASE + 7 * PAGE, 'RangeError'],
+      [BASE + 6 * PAGE, tree.taskSize + PAGE, 'RangeError'],
+    ] as const) {
+      expect(codeOf(() => resizeVma(tree, vma, start, end))).toBe(code);
+      expect([vma.start, vma.end, vma.pgoff]).toEqual([BASE + 6 * PAGE, BASE + 7 * PAGE, 4]);
+    }
+    checkVmaTree(tree);
+    eraseVma(tree, vma);
+    expect(codeOf(() => resizeVma(tree, vma, BASE, BASE + PAGE))).toBe('VMA_ABSENT');
   });
 });
 

@@ -1,10 +1,8 @@
 /** The files of a trace, and the calls on them that need no memory of a process. */
 import type { Task } from '@mmkit/base';
 import { InvariantError } from '@mmkit/base';
-import { fileRmap } from '@mmkit/aspace/sched';
 import {
   BlockDevice,
-  createInode,
   F_SEAL_FUTURE_WRITE,
   F_SEAL_GROW,
   F_SEAL_SEAL,
@@ -12,10 +10,12 @@ import {
   F_SEAL_WRITE,
   OpenFile,
 } from '@mmkit/filemap';
-import { addSeals, filemapRead, filemapWrite, filemapWriteAndWait, truncateSetSize } from '@mmkit/filemap/sched';
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, POSIX_FADV_DONTNEED } from '@mmkit/kernel';
+import { addSeals, filemapRead, filemapWrite } from '@mmkit/filemap/sched';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MFD_ALLOW_SEALING, POSIX_FADV_DONTNEED } from '@mmkit/kernel';
 import type { Machine, Process } from '@mmkit/kernel';
 import {
+  createDiskFile,
+  createMemfd,
   directReadFile,
   directWriteFile,
   fadvise,
@@ -42,18 +42,20 @@ const SEALS: Readonly<Record<string, number>> = {
 
 /** Makes a file as the trace's header says; `disk` is where ext4 lies. A file of huge pages is an empty memfd here. */
 export function* createTraceFile(machine: Machine, disk: BlockDevice, spec: FileSpec): Task<OpenFile> {
-  const { memory } = machine;
-  const inode = createInode(memory.files, spec.kind === 'ext4' ? disk : null, fileRmap(memory));
-  if (spec.kind === 'tmpfs') inode.seals = F_SEAL_SEAL;
-  if ((yield* truncateSetSize(inode, spec.pages * PAGE)) !== 0)
-    throw new InvariantError('NO_FILE', 'no room for a file');
+  const file = createEmptyFile(machine, disk, spec);
   for (let page = 0; spec.fill > 0 && page < spec.pages; page++) {
     const bytes = new Uint8Array(PAGE).fill(spec.fill + page);
-    const done = yield* filemapWrite(inode, page * PAGE, bytes, 0, PAGE);
+    const done = yield* filemapWrite(file.inode, page * PAGE, bytes, 0, PAGE);
     if (done !== PAGE) throw new InvariantError('NO_FILE', `a file could not be filled: ${done}`);
   }
-  if (spec.kind === 'ext4') yield* filemapWriteAndWait(inode, 0, Infinity);
-  return new OpenFile(inode, true, true);
+  if (spec.kind === 'ext4') yield* fsync(file);
+  return file;
+}
+
+function createEmptyFile(machine: Machine, disk: BlockDevice, spec: FileSpec): OpenFile {
+  const size = spec.pages * PAGE;
+  if (spec.kind === 'ext4') return createDiskFile(machine, disk, { size });
+  return createMemfd(machine, size, spec.kind === 'tmpfs' ? 0 : MFD_ALLOW_SEALING);
 }
 
 /** fread, fwrite, ftrunc, fpunch, falloc, fsync, fdrop, fseal. */

@@ -4,10 +4,10 @@
  */
 import { InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { fileRmap, linkFileVma } from '@mmkit/aspace/sched';
-import { createBlockDevice, createInode, createMemoryBackend, OpenFile } from '@mmkit/filemap';
+import { linkFileVma } from '@mmkit/aspace/sched';
+import { createBlockDevice, createMemoryBackend } from '@mmkit/filemap';
 import type { Process } from '@mmkit/kernel';
-import { createProcess } from '@mmkit/kernel/sched';
+import { createMemfd, createProcess } from '@mmkit/kernel/sched';
 import { MMAP_MIN_ADDR } from '@mmkit/mm';
 import { insertVma, Vma, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE } from '@mmkit/vma';
 import { createTraceFile } from './files.co.ts';
@@ -31,8 +31,8 @@ export function* furnishWorld(world: World): Task<void> {
 }
 
 function* surround(world: World, process: Process): Task<void> {
-  const { vmas, memory } = process.mm;
-  const foreign = new OpenFile(createInode(memory.files, null, fileRmap(memory)), true, true);
+  const { vmas } = process.mm;
+  const foreign = createMemfd(world.machine);
   const above = addressOf(world.trace.pages);
   for (const [start, end] of [
     [MMAP_MIN_ADDR, ARENA],
