@@ -205,6 +205,25 @@ describe.each(builds)('%s: fault-around', (_, build) => {
     },
   );
 
+  it('6.18: without a page table, nothing is mapped when the first page there is the last of a disk file', () => {
+    // Recorded: search-68 op 59, shared-149 op 87, shared-101 op 17. Touched is a page beyond the end.
+    for (const [cached, table, shmem, expected] of [
+      [1, false, false, '................'],
+      [1, true, false, '1...............'],
+      [1, false, true, '1...............'],
+      [2, false, false, '11..............'],
+    ] as const) {
+      const w = world(build);
+      const inode = shmem ? w.shmem(cached) : w.disk(cached);
+      if (shmem) build.filemapWrite(inode, 0, new Uint8Array(PAGE), 0, PAGE);
+      else cache(build, inode, cached);
+      const vma = w.map(inode, PRIVATE, 32);
+      if (table) touch(build, w, w.map(w.disk(1), PRIVATE, 1, { at: AT + 40 * PAGE }), AT + 40 * PAGE);
+      expect(touch(build, w, vma, AT + 8 * PAGE)).toBe(VM_FAULT_SIGBUS);
+      expect(w.present(AT, 16)).toBe(expected);
+    }
+  });
+
   it('does not go beyond the page table', () => {
     const w = world(build);
     const inode = w.disk(40);

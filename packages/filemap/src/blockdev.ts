@@ -2,7 +2,8 @@
  * A block device (Linux: struct block_device, submit_bio, bio_endio) over a backend. Every bio takes `latency` ns of
  * virtual time; then its transfer starts: the bytes of a write leave the frames at that moment. Over a synchronous
  * backend the transfer also ends then. Over an asynchronous one it ends when the backend calls back: the bytes of a
- * read enter the frames at that moment. Frames are touched at no other time, and found by the bio's PFNs alone.
+ * read enter the frames at that moment. Frames are touched at no other time, and found by the bio's PFNs alone. Over a
+ * synchronous backend frames that follow each other are its buffer, as with DMA: a failed read may leave bytes there.
  *
  * Like hardware, the device does not ask whether a frame is still the submitter's: who gives it frames holds references
  * or pins on them until the bio is done.
@@ -14,7 +15,7 @@
 import { checkInteger, EIO, InvariantError } from '@mmkit/base';
 import { addEvent, interrupt, WaitQueue, wakeAll } from '@mmkit/task';
 import type { Sched } from '@mmkit/task';
-import { checkFrame, readBytes, writeBytes } from '@mmkit/phys';
+import { checkFrame, frameBytes, readBytes, writeBytes } from '@mmkit/phys';
 import type { Phys } from '@mmkit/phys';
 import type { AsyncBackend, Backend } from './backend.ts';
 import { BIO_READ, BIO_WRITE } from './bio.ts';
@@ -135,11 +136,15 @@ function startTransfer(dev: BlockDevice, bio: Bio): void {
   const error = dev.fail === null ? 0 : dev.fail(op, offset, length);
   checkInteger('fail', error, -MAX_ERRNO, 0);
   if (error !== 0) return endBio(dev, bio, error, 0);
+  const backend = dev.backend;
+  const whole = 'submit' in backend ? null : contiguous(dev.phys, bio);
+  if (whole !== null && !('submit' in backend)) {
+    return endBackend(dev, bio, op === BIO_READ ? backend.read(offset, whole) : backend.write(offset, whole));
+  }
   const store = dev.buffers.pop();
   const buffer = new Uint8Array(store !== undefined && store.byteLength >= length ? store : new ArrayBuffer(length));
   const bytes = buffer.subarray(0, length);
   if (op === BIO_WRITE) moveBytes(dev.phys, bio, bytes, length, readBytes);
-  const backend = dev.backend;
   if ('submit' in backend) submitOutside(dev, backend, bio, bytes);
   else endTransfer(dev, bio, bytes, op === BIO_READ ? backend.read(offset, bytes) : backend.write(offset, bytes));
 }
@@ -159,12 +164,26 @@ function submitOutside(dev: BlockDevice, backend: AsyncBackend, bio: Bio, bytes:
   sched.outside++;
 }
 
-/** The backend is finished: `result` is what it said. */
+/** The bio's bytes in place, when its frames follow each other: a backend then needs no bounce buffer. Else null. */
+function contiguous(phys: Phys, { pfns, offsetInPage, length }: Bio): Uint8Array | null {
+  const count = Math.ceil((offsetInPage + length) / phys.pageSize);
+  for (let i = 1; i < count; i++) if (pfns[i] !== pfns[0]! + i) return null;
+  const bytes = frameBytes(phys, pfns[0]!, count);
+  return bytes === null ? null : bytes.subarray(offsetInPage, offsetInPage + length);
+}
+
+/** The backend is finished with a bounce buffer: `result` is what it said. */
 function endTransfer(dev: BlockDevice, bio: Bio, bytes: Uint8Array<ArrayBuffer>, result: number): void {
   checkInteger('result', result, -MAX_ERRNO, bio.length);
-  const moved = Math.max(result, 0);
-  if (bio.op === BIO_READ) moveBytes(dev.phys, bio, bytes, moved, writeBytes);
+  if (bio.op === BIO_READ) moveBytes(dev.phys, bio, bytes, Math.max(result, 0), writeBytes);
   dev.buffers.push(bytes.buffer);
+  endBackend(dev, bio, result);
+}
+
+/** The bytes are where they belong: `result` is what the backend said. */
+function endBackend(dev: BlockDevice, bio: Bio, result: number): void {
+  checkInteger('result', result, -MAX_ERRNO, bio.length);
+  const moved = Math.max(result, 0);
   const lost = bio.op === BIO_WRITE && moved < bio.length ? -EIO : 0;
   endBio(dev, bio, result < 0 ? result : lost, moved);
 }

@@ -32,6 +32,7 @@ describe('entries', () => {
       'pinUserPages',
       'pinUserPagesFast',
       'pinUserPagesRemote',
+      'populateLocked',
       'setPageDirtyLock',
       'unpinUserPagesDirtyLock',
     ]);

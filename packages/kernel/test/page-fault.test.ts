@@ -11,6 +11,7 @@ import {
   handleMmFault,
   VM_FAULT_COMPLETED,
   VM_FAULT_HWPOISON,
+  VM_FAULT_MAJOR,
   VM_FAULT_OOM,
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
@@ -65,12 +66,24 @@ describe.each(builds)('%s build: page faults', (name, api) => {
     expect(isLocked(process.mm.mmapLock)).toBe(false);
   });
 
-  it('RETRY: mmap_lock is taken again, the VMA looked up again, and TRIED is set', () => {
-    const { cpu, process, address, flags } = faulty([VM_FAULT_RETRY, VM_FAULT_RETRY]);
-    expect(cpu.poke(process, address, 1)).toBe(0);
-    const again = FIRST | FAULT_FLAG_WRITE | FAULT_FLAG_TRIED;
-    expect(flags).toEqual([FIRST | FAULT_FLAG_WRITE, again, again]);
-    expect(isLocked(process.mm.mmapLock)).toBe(false);
+  it('N.8: RETRY: mmap_lock is taken again, the VMA looked up again; TRIED is set after MAJOR or the second time', () => {
+    const once = FIRST | FAULT_FLAG_WRITE;
+    const again = once | FAULT_FLAG_TRIED;
+    for (const [results, expected] of [
+      [
+        [VM_FAULT_RETRY | VM_FAULT_MAJOR, VM_FAULT_RETRY],
+        [once, again, again],
+      ],
+      [
+        [VM_FAULT_RETRY, VM_FAULT_RETRY],
+        [once, once, again],
+      ],
+    ] as const) {
+      const { cpu, process, address, flags } = faulty([...results]);
+      expect(cpu.poke(process, address, 1)).toBe(0);
+      expect(flags).toEqual(expected);
+      expect(isLocked(process.mm.mmapLock)).toBe(false);
+    }
   });
 
   it('RETRY with a fatal signal pending: -EINTR', () => {

@@ -66,26 +66,6 @@ import {
 import { mayLock } from './memlock.ts';
 import { unmapRegion } from './unmap.co.ts';
 
-/** The bits of `flags` that say private or shared. */
-const MAP_TYPE = 0xf;
-/** MAP_SHARED_VALIDATE knows these, and the sizes of huge pages; not MAP_FIXED_NOREPLACE (as measured). */
-const VALIDATED =
-  MAP_TYPE |
-  MAP_FIXED |
-  MAP_ANONYMOUS |
-  MAP_32BIT |
-  MAP_GROWSDOWN |
-  MAP_DENYWRITE |
-  MAP_EXECUTABLE |
-  MAP_LOCKED |
-  MAP_NORESERVE |
-  MAP_POPULATE |
-  MAP_NONBLOCK |
-  MAP_STACK |
-  MAP_HUGETLB |
-  MAP_SYNC |
-  (0x3f << 26);
-
 /**
  * Maps `length` bytes (rounded up to pages) of private or shared memory, or of `file` from byte `offset` on: the address,
  * or a negative errno: -EBADF (no file, and not MAP_ANONYMOUS), -EINVAL (length 0, flags, alignment), -ENOMEM (no room, map count, huge pages), -EEXIST
@@ -146,56 +126,6 @@ function* mapLocked(
   const vm = file === null ? anonFlags(flags) : fileFlags(file, prot, flags);
   if (vm < 0) return vm;
   return yield* mapRegion(mm, at, size, vm | protFlags(prot) | commonFlags(mm, flags), file, offset);
-}
-
-/** VM_READ, VM_WRITE and VM_EXEC of PROT_*. */
-function protFlags(prot: number): number {
-  let vm = 0;
-  if ((prot & PROT_READ) !== 0) vm |= VM_READ;
-  if ((prot & PROT_WRITE) !== 0) vm |= VM_WRITE;
-  if ((prot & PROT_EXEC) !== 0) vm |= VM_EXEC;
-  return vm;
-}
-
-/** Flags that come from MAP_* and from mlockall. */
-function commonFlags(mm: Mm, flags: number): number {
-  let vm = mm.defFlags;
-  if ((flags & MAP_GROWSDOWN) !== 0) vm |= VM_GROWSDOWN;
-  if ((flags & MAP_LOCKED) !== 0) vm |= VM_LOCKED;
-  if ((flags & MAP_NORESERVE) !== 0) vm |= VM_NORESERVE;
-  if ((flags & MAP_STACK) !== 0) vm |= VM_NOHUGEPAGE;
-  if ((flags & MAP_SYNC) !== 0) vm |= VM_SYNC;
-  return vm;
-}
-
-/** VM_MAY* and sharing of memory without a file, or -EINVAL. */
-function anonFlags(flags: number): number {
-  const may = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
-  const type = flags & MAP_TYPE;
-  if (type === MAP_PRIVATE) return may;
-  if (type !== MAP_SHARED || (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
-  return may | VM_SHARED | VM_MAYSHARE;
-}
-
-/** VM_MAY* and sharing of a file's mapping, or why there can be none. */
-function fileFlags(file: OpenFile, prot: number, flags: number): number {
-  const type = flags & MAP_TYPE;
-  let vm = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
-  if (type === MAP_SHARED || type === MAP_SHARED_VALIDATE) {
-    // A file system on a disk knows MAP_SYNC, though none of its files can have it.
-    const known = file.inode.device === null ? VALIDATED & ~MAP_SYNC : VALIDATED;
-    if (type === MAP_SHARED_VALIDATE && (flags & ~known) !== 0) return -EOPNOTSUPP;
-    if ((prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES;
-    vm |= VM_SHARED | VM_MAYSHARE;
-    if (!file.writable) vm &= ~(VM_MAYWRITE | VM_SHARED);
-  } else if (type !== MAP_PRIVATE) return -EINVAL;
-  if (!file.readable) return -EACCES;
-  if ((flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
-  if ((vm & VM_SHARED) !== 0 && (file.inode.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) {
-    if ((prot & PROT_WRITE) !== 0) return -EPERM;
-    vm &= ~VM_MAYWRITE;
-  }
-  return vm;
 }
 
 /** Makes room at `at`, and the VMA (mmap_region). What a disk file's mapping refuses leaves the hole. */

@@ -108,6 +108,7 @@ export {
   frameWordIndex,
   readBytes,
   writeBytes,
+  frameBytes,
   zeroFrame,
   copyFrame,
 } from './ram.ts';

@@ -82,6 +82,19 @@ export function writeBytes(
   else bytes.set(from.subarray(at, at + length), start);
 }
 
+/**
+ * The bytes of `count` frames from `pfn` on, in place; null when they do not lie in one chunk. What is stored in the view is
+ * stored in the frames.
+ */
+export function frameBytes(phys: Phys, pfn: number, count: number): Uint8Array | null {
+  checkFrame(phys, pfn);
+  checkInteger('count', count, 1, phys.frames - pfn);
+  if (pfn >> phys.chunkShift !== (pfn + count - 1) >> phys.chunkShift) return null;
+  frameWords(phys, pfn);
+  const start = frameByteIndex(phys, pfn);
+  return phys.chunkBytes[pfn >> phys.chunkShift]!.subarray(start, start + count * phys.pageSize);
+}
+
 /** Zeroes a frame (`clear_page`). */
 export function zeroFrame(phys: Phys, pfn: number): void {
   checkFrame(phys, pfn);

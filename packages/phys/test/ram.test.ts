@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { copyFrame, createPhys, frameWordIndex, frameWords, readBytes, writeBytes, zeroFrame } from '../src/index.ts';
+import {
+  copyFrame,
+  createPhys,
+  frameBytes,
+  frameWordIndex,
+  frameWords,
+  readBytes,
+  writeBytes,
+  zeroFrame,
+} from '../src/index.ts';
 import { expectRefused } from './support.ts';
 
 describe('RAM', () => {
@@ -110,5 +119,21 @@ describe('RAM', () => {
       }),
       { numRuns: 40 },
     );
+  });
+});
+
+describe('frameBytes', () => {
+  it('is the bytes of frames in one chunk, in place; null across chunks', () => {
+    const phys = createPhys({ frames: 4096 });
+    const bytes = frameBytes(phys, 8, 2)!;
+    expect(bytes.length).toBe(2 * phys.pageSize);
+    bytes[phys.pageSize] = 7;
+    const seen = new Uint8Array(1);
+    readBytes(phys, 9, 0, seen, 0, 1);
+    expect(seen[0]).toBe(7);
+    const perChunk = 1 << phys.chunkShift;
+    expect(frameBytes(phys, perChunk - 1, 2)).toBeNull();
+    expect(() => frameBytes(phys, 4095, 2)).toThrow(RangeError);
+    expect(() => frameBytes(phys, 4096, 1)).toThrow(RangeError);
   });
 });

@@ -256,7 +256,8 @@ function gapFromBelow(tree: VmaTree, align: number, pages: number, floor: number
     const from = findGap(tree.ranges, pages, floor, ceiling);
     if (from < 0) return -ENOMEM;
     const next = findRange(tree.ranges, from);
-    if (next === null || from + pages <= startGap(next) * tree.pagesPerByte) return alignUp(from * tree.pageSize, align);
+    if (next === null || from + pages <= startGap(next) * tree.pagesPerByte)
+      return alignUp(from * tree.pageSize, align);
     floor = next.end * tree.pagesPerByte;
   }
 }

@@ -135,9 +135,7 @@ describe('planMerge', () => {
       return a.sealed === b.sealed && a.file === b.file && related(a, b);
     };
     const related = (a: VmaTraits, b: VmaTraits): boolean =>
-      a.anonVma === b.anonVma ||
-      (a.anonVma === null && b.anonChain === 1) ||
-      (b.anonVma === null && a.anonChain === 1);
+      a.anonVma === b.anonVma || (a.anonVma === null && b.anonChain === 1) || (b.anonVma === null && a.anonChain === 1);
     fc.assert(
       fc.property(traits, traits, traits, (...all) => {
         const specs = all.map(({ anon: [which, chain], skew, ...rest }, i) => ({
