@@ -3,7 +3,44 @@ import { EACCES, EINVAL, EOPNOTSUPP, EPERM } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '@mmkit/filemap';
 import type { OpenFile } from '@mmkit/filemap';
-IMPORTS
+import {
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_LOCKED,
+  VM_MAYEXEC,
+  VM_MAYREAD,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_NOHUGEPAGE,
+  VM_NORESERVE,
+  VM_READ,
+  VM_SHARED,
+  VM_SYNC,
+  VM_WRITE,
+} from '@mmkit/vma';
+import {
+  MAP_32BIT,
+  MAP_ANONYMOUS,
+  MAP_DENYWRITE,
+  MAP_EXECUTABLE,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_HUGETLB,
+  MAP_LOCKED,
+  MAP_NONBLOCK,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_SHARED_VALIDATE,
+  MAP_STACK,
+  MAP_SYNC,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from './flags.ts';
+
 /** The bits of `flags` that say private or shared. */
 const MAP_TYPE = 0xf;
 /** MAP_SHARED_VALIDATE knows these, and the sizes of huge pages; not MAP_FIXED_NOREPLACE (as measured). */
@@ -73,4 +110,3 @@ export function fileFlags(file: OpenFile, prot: number, flags: number): number {
   }
   return vm;
 }
-

@@ -20,58 +20,41 @@ import {
 import type { Task } from '@mmkit/base';
 import { Mm, mmapWriteUnlock } from '@mmkit/aspace';
 import { fileRmap, mmapWriteLockKillable, vmaMergeNew } from '@mmkit/aspace/sched';
-import { createInode, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, OpenFile } from '@mmkit/filemap';
+import { createInode, OpenFile } from '@mmkit/filemap';
 import { mmPopulate } from '@mmkit/gup/sched';
 import {
   findVmaIntersection,
   mapCountAllows,
   VM_ACCOUNT,
-  VM_EXEC,
-  VM_GROWSDOWN,
   VM_LOCKED,
-  VM_MAYEXEC,
-  VM_MAYREAD,
-  VM_MAYSHARE,
-  VM_MAYWRITE,
-  VM_NOHUGEPAGE,
   VM_NORESERVE,
-  VM_READ,
   VM_SHARED,
   VM_SYNC,
   VM_WRITE,
 } from '@mmkit/vma';
 import { chooseArea, fixedArea, taskSize } from './area.ts';
 import {
-  MAP_32BIT,
   MAP_ANONYMOUS,
-  MAP_DENYWRITE,
-  MAP_EXECUTABLE,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
-  MAP_GROWSDOWN,
   MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NONBLOCK,
-  MAP_NORESERVE,
   MAP_POPULATE,
-  MAP_PRIVATE,
-  MAP_SHARED,
   MAP_SHARED_VALIDATE,
-  MAP_STACK,
   MAP_SYNC,
-  PROT_EXEC,
-  PROT_READ,
-  PROT_WRITE,
 } from './flags.ts';
+import { anonFlags, commonFlags, fileFlags, protFlags } from './map-flags.ts';
 import { mayLock } from './memlock.ts';
 import { unmapRegion } from './unmap.co.ts';
 
 /**
  * Maps `length` bytes (rounded up to pages) of private or shared memory, or of `file` from byte `offset` on: the address,
- * or a negative errno: -EBADF (no file, and not MAP_ANONYMOUS), -EINVAL (length 0, flags, alignment), -ENOMEM (no room, map count, huge pages), -EEXIST
- * (MAP_FIXED_NOREPLACE), -EPERM (a fixed address below MMAP_MIN_ADDR, something sealed in the way, a seal against writing,
- * MAP_LOCKED without any allowance), -EACCES (the file is not open for it), -EAGAIN (RLIMIT_MEMLOCK), -EOPNOTSUPP
- * (MAP_SYNC; a flag MAP_SHARED_VALIDATE does not know), -EINTR. `address` is a hint without MAP_FIXED; 0: none.
+ * or a negative errno: -EBADF (no file, and not MAP_ANONYMOUS), -EINVAL (length 0, flags, alignment), -ENOMEM (no room,
+ * map count, huge pages), -EEXIST (MAP_FIXED_NOREPLACE), -EPERM (a fixed address below MMAP_MIN_ADDR, something sealed in
+ * the way, a seal against writing, MAP_LOCKED without any allowance), -EACCES (the file is not open for it), -EAGAIN
+ * (RLIMIT_MEMLOCK), -EOPNOTSUPP (MAP_SYNC; a flag MAP_SHARED_VALIDATE does not know), -EINTR. `address` is a hint without
+ * MAP_FIXED; 0: none. Bits of `prot` other than PROT_READ, PROT_WRITE and PROT_EXEC are ignored.
  */
 export function* mmap(
   mm: Mm,
