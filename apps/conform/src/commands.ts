@@ -1,7 +1,7 @@
 /** What the commands do, apart from the command line. */
 import { BadInput } from './exit.ts';
 import { replayAll } from './pool.ts';
-import { parseRecordings, readText } from './records.ts';
+import { parseRecordings, readText, recordingText } from './records.ts';
 import type { Recording } from './records.ts';
 import { traceOf } from './replay.ts';
 import type { Report } from './replay.ts';
@@ -39,7 +39,7 @@ export function runCommand(
   }
   const lines = parseRecordings(path, text).map((recording) => {
     const trace = namedErrors(path, () => traceOf(recording));
-    return JSON.stringify({ ...recording, out: linesText(runModel(trace)) });
+    return recordingText({ ...recording, out: linesText(runModel(trace)) });
   });
   try {
     write(options.out, linesText(lines));

@@ -45,6 +45,12 @@ export function parseRecordings(path: string, text: string): Recording[] {
   return recordings;
 }
 
+/** A recording as the files have it, blanks included: equal ones are equal to the byte. */
+export function recordingText({ id, ops, trace, out }: Recording): string {
+  const text = JSON.stringify;
+  return `{"id": ${text(id)}, "ops": ${ops}, "trace": ${text(trace)}, "out": ${text(out)}}`;
+}
+
 function parseRecording(line: string): Recording | null {
   try {
     const { id, ops, trace, out } = JSON.parse(line) as Partial<Recording>;

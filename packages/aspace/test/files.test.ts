@@ -42,16 +42,7 @@ import {
 import { getPage, pageMapCount, pageRefCount, PG_DIRTY, PG_REFERENCED, putPage, testFlag } from '@mmkit/phys';
 import { downWriteTrylock, isLocked, upWrite } from '@mmkit/rwsem';
 import { runAll, spawn, stepTask, TASK_DONE, TASK_WAITING } from '@mmkit/task';
-import {
-  insertVma,
-  splitVma,
-  Vma,
-  VM_MAYREAD,
-  VM_MAYSHARE,
-  VM_READ,
-  VM_SHARED,
-  VM_WRITE,
-} from '@mmkit/vma';
+import { insertVma, splitVma, Vma, VM_MAYREAD, VM_MAYSHARE, VM_READ, VM_SHARED, VM_WRITE } from '@mmkit/vma';
 import { addVma, AT, builds, codeOf, entryAt, formats, machine, mapAnon, PAGE, RW, setRaw, space } from './builds.ts';
 import type { Build } from './builds.ts';
 

@@ -74,7 +74,6 @@ function* processVmRw(
       offset = 0;
     }
     yield* unpinUserPagesDirtyLock(memory, pages, got, flags === FOLL_WRITE);
-    if (got < nr) break;
   }
   return done > 0 || length === 0 ? done : -EFAULT;
 }

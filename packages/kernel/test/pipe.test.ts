@@ -65,12 +65,19 @@ describe.each(builds)('%s build: pipes', (_name, api) => {
 
   it('FACTS 37: a full pipe: -EAGAIN and not one fault; 74 pages into 64 slots: 74 faults, 64 pages', () => {
     const { machine, process, address, pipe } = piped(64, 80);
+    const { phys, stat } = machine.memory;
     expect(api.vmsplice(pipe, process, address, 74 * PAGE)).toBe(64 * PAGE);
-    expect([machine.memory.stat.pgfault, pipe.buffers.length]).toEqual([74, 64]);
+    expect([stat.pgfault, pipe.buffers.length, pageRefCount(phys, phys.zeroPfn)]).toEqual([74, 64, 65]);
     expect(api.vmsplice(pipe, process, address + 75 * PAGE, PAGE)).toBe(-EAGAIN);
-    expect(machine.memory.stat.pgfault).toBe(74);
+    expect(stat.pgfault).toBe(74);
     api.destroyPipe(pipe);
     api.checkMachine(machine);
+  });
+
+  it('FACTS 37: pages are taken 16 at a time, before there is a look at the room', () => {
+    const { machine, process, address, pipe } = piped(4, 40);
+    expect(api.vmsplice(pipe, process, address, 40 * PAGE)).toBe(4 * PAGE);
+    expect(machine.memory.stat.pgfault).toBe(16);
   });
 
   it('a bad page ends it: short, or -EFAULT when nothing went in; memory above what a process has: -EFAULT', () => {

@@ -5,7 +5,6 @@
 import {
   checkAddress,
   checkInteger,
-  EACCES,
   EAGAIN,
   EBADF,
   EEXIST,
@@ -41,8 +40,6 @@ import {
   MAP_LOCKED,
   MAP_NONBLOCK,
   MAP_POPULATE,
-  MAP_SHARED_VALIDATE,
-  MAP_SYNC,
 } from './flags.ts';
 import { anonFlags, commonFlags, fileFlags, protFlags } from './map-flags.ts';
 import { mayLock } from './memlock.ts';
@@ -74,8 +71,8 @@ export function* mmap(
   if (!isAligned(offset, phys.pageSize)) return -EINVAL;
   const mapped = (flags & MAP_ANONYMOUS) !== 0 ? null : file;
   if ((flags & MAP_ANONYMOUS) === 0 && file === null) return -EBADF;
-  if ((flags & MAP_HUGETLB) !== 0) return mapped === null ? -ENOMEM : -EINVAL;
   if (length === 0) return -EINVAL;
+  if ((flags & MAP_HUGETLB) !== 0) return mapped === null ? -ENOMEM : -EINVAL;
   const size = alignUp(length, phys.pageSize);
   if (size > taskSize(mm)) return -ENOMEM;
   if ((yield* mmapWriteLockKillable(mm)) !== 0) return -EINTR;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EINTR, ENOMEM, FOLL_WRITE } from '@mmkit/base';
+import { EINTR, ENOMEM, EPERM, FOLL_WRITE } from '@mmkit/base';
 import { MM_ROOT } from '@mmkit/aspace';
 import type { Mm } from '@mmkit/aspace';
 import { dupMm as dupTask, madvise as madviseTask, mmap as mmapTask, munmap as munmapTask } from '@mmkit/mm/sched';
@@ -85,6 +85,18 @@ describe.each(builds)('%s build: fork', (_name, api) => {
     const before = framesUsed(mm);
     const child = fork(mm);
     expect([framesUsed(mm) - before, pfnAt(child, BASE), vmas(child)]).toEqual([1, -1, ['0-4']]);
+  });
+
+  it("6.18: what is sealed is sealed in the child; the limit of locked memory is the child's too, its locks are not", () => {
+    const mm = setUp(api);
+    mapPages(api, mm, 0, 2);
+    api.mlock(mm, BASE, PAGE);
+    expect(api.mseal(mm, BASE + PAGE, PAGE)).toBe(0);
+    mm.rlimitMemlock = 3 * PAGE;
+    mm.capIpcLock = true;
+    const child = fork(mm);
+    expect([child.rlimitMemlock, child.capIpcLock, child.lockedVm]).toEqual([3 * PAGE, true, 0]);
+    expect([api.munmap(child, BASE + PAGE, PAGE), api.munmap(child, BASE, PAGE)]).toEqual([-EPERM, 0]);
   });
 
   it('generations: grandchildren share the frame; each exit takes one mapping away', () => {

@@ -137,6 +137,7 @@ describe.each(builds)('%s build: mmap', (_name, api) => {
   it('huge pages of hugetlbfs: ENOMEM, there is no pool', () => {
     const mm = setUp(api);
     expect(api.mmap(mm, 0, 512 * PAGE, RW, ANON | MAP_HUGETLB)).toBe(-ENOMEM);
+    expect(api.mmap(mm, 0, 0, RW, ANON | MAP_HUGETLB)).toBe(-EINVAL);
     expect(vmas(mm)).toEqual([]);
   });
 

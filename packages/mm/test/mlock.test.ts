@@ -1,11 +1,11 @@
 /** A.14, D.4, FACTS 19: the mlock family. */
 import { describe, expect, it } from 'vitest';
-import { EINVAL, ENOMEM, EPERM } from '@mmkit/base';
+import { EAGAIN, EINVAL, ENOMEM, EPERM } from '@mmkit/base';
 import type { Mm } from '@mmkit/aspace';
 import { MAP_FIXED, MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, PROT_NONE, PROT_READ } from '@mmkit/mm';
 import { PG_MLOCKED, PG_UNEVICTABLE, testFlag } from '@mmkit/phys';
 import { VM_LOCKED, VM_LOCKONFAULT, vmaLookup } from '@mmkit/vma';
-import { ANON, BASE, builds, mapPages, PAGE, pfnAt, setUp, thrown, touch, vmas } from './builds.ts';
+import { ANON, BASE, builds, framesUsed, mapPages, PAGE, pfnAt, setUp, thrown, touch, vmas } from './builds.ts';
 
 describe.each(builds)('%s build: mlock', (_name, api) => {
   const locked = (mm: Mm, page: number): number =>
@@ -72,6 +72,14 @@ describe.each(builds)('%s build: mlock', (_name, api) => {
     mapPages(api, mm, 4, 1);
     expect([api.mlock(mm, BASE + 4 * PAGE, 2 * PAGE), locked(mm, 4)]).toEqual([-ENOMEM, VM_LOCKED]);
     expect(api.munlock(mm, BASE + 8 * PAGE, PAGE)).toBe(-ENOMEM);
+  });
+
+  it('A.14: EAGAIN when memory runs out while pages are faulted in; the VMA is locked all the same', () => {
+    const mm = setUp(api, 24);
+    mapPages(api, mm, 0, 64);
+    expect([api.mlock(mm, BASE, 64 * PAGE), locked(mm, 0), mm.lockedVm]).toEqual([-EAGAIN, VM_LOCKED, 64]);
+    api.exitMm(mm);
+    expect(framesUsed(mm)).toBe(0);
   });
 
   it('RLIMIT_MEMLOCK: ENOMEM beyond it, EPERM when it is 0, neither with CAP_IPC_LOCK; what is locked is not counted twice', () => {

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { EINVAL, ENOMEM } from '@mmkit/base';
+import { EINVAL, ENOMEM, EPERM } from '@mmkit/base';
 import { MM_ROOT } from '@mmkit/aspace';
+import { MAP_FIXED } from '@mmkit/mm';
 import { leafTable } from '@mmkit/pgtable';
 import { isLocked } from '@mmkit/rwsem';
 import { createVmaTree, vmaLookup } from '@mmkit/vma';
-import { BASE, builds, framesUsed, mapPages, PAGE, pfnAt, setUp, touch, vmas } from './builds.ts';
+import { ANON, BASE, builds, framesUsed, mapPages, PAGE, pfnAt, RW, setUp, touch, vmas } from './builds.ts';
 
 describe.each(builds)('%s build: munmap', (_name, api) => {
   it.each([
@@ -62,6 +63,22 @@ describe.each(builds)('%s build: munmap', (_name, api) => {
     expect(api.munmap(mm, BASE + 11 * PAGE, 7 * PAGE)).toBe(0);
     expect(api.munmap(mm, BASE + 2 * PAGE, PAGE)).toBe(0);
     expect(vmas(mm)).toEqual(['1-2', '3-5']);
+  });
+
+  it('6.18: sealed memory: EPERM; the split at the start of the range stays, unless that VMA is the sealed one', () => {
+    const mm = setUp(api);
+    mapPages(api, mm, 0, 4);
+    touch(api, mm, BASE, 4);
+    mapPages(api, mm, 6, 4);
+    expect(api.mseal(mm, BASE + 7 * PAGE, 2 * PAGE)).toBe(0);
+    expect(vmas(mm)).toEqual(['0-4', '6-7', '7-9', '9-10']);
+    expect(api.munmap(mm, BASE + 2 * PAGE, 6 * PAGE)).toBe(-EPERM);
+    expect([vmas(mm), mm.anonPages]).toEqual([['0-2', '2-4', '6-7', '7-9', '9-10'], 4]);
+    expect(api.munmap(mm, BASE + 8 * PAGE, 2 * PAGE)).toBe(-EPERM);
+    expect(api.mmap(mm, BASE + 8 * PAGE, PAGE, RW, ANON | MAP_FIXED)).toBe(-EPERM);
+    expect(vmas(mm)).toEqual(['0-2', '2-4', '6-7', '7-9', '9-10']);
+    expect(api.munmap(mm, BASE + 4 * PAGE, 3 * PAGE)).toBe(0);
+    expect(vmas(mm)).toEqual(['0-2', '2-4', '7-9', '9-10']);
   });
 
   it('N.11: page tables that serve nobody else are freed, the others stay', () => {
