@@ -155,6 +155,10 @@ describe.each(builds)('%s build: mmap', (_name, api) => {
     const other = setUp(api);
     expect(api.mmap(other, 0, huge + PAGE, RW, ANON)).toBe(TOP - huge - PAGE);
     expect(api.mmap(setUp(api), BASE, huge, RW, ANON)).toBe(BASE);
+    const hinted = setUp(api);
+    mapPages(api, hinted, 0, 1);
+    api.mmap(hinted, TOP - 7 * PAGE, 7 * PAGE, PROT_NONE, FIXED);
+    expect(api.mmap(hinted, BASE, huge, RW, ANON)).toBe(TOP - 7 * PAGE - huge);
     expect(api.mmap(setUp(api), 0, huge, RW, MAP_SHARED | MAP_ANONYMOUS)).toBe(TOP - huge);
   });
 

@@ -1,6 +1,6 @@
 /**
- * VM_* flags of a VMA, by Linux 6.18's values (reference N.16): bits 0 to 31, held as one int32 in `Vma.flags`. The
- * flags above bit 31 (protection keys, shadow stack, sealed) will come in a second word.
+ * VM_* flags of a VMA, by Linux 6.18's values (reference N.16): bits 0 to 31, held as one int32 in `Vma.flags`. Of
+ * the flags above bit 31 there is VM_SEALED alone, as `Vma.sealed`.
  */
 
 /** May be read. */

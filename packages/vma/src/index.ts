@@ -46,11 +46,11 @@ export {
 export { Vma, vmaIsAnonymous, vmaIsAccessible } from './vma.ts';
 export { planMerge, reusableAnonVma, VM_STICKY } from './merge.ts';
 export type { MergePlan, VmaTraits } from './merge.ts';
-export type { VmaTreeOptions, AreaLimits } from './vma-tree.ts';
+export type { VmaTreeOptions } from './vma-tree.ts';
+export type { AreaLimits } from './area.ts';
+export { STACK_GUARD_GAP, startGap, unmappedArea } from './area.ts';
 export {
   DEFAULT_MAX_MAP_COUNT,
-  STACK_GUARD_GAP,
-  startGap,
   VmaTree,
   createVmaTree,
   findVma,
@@ -64,6 +64,5 @@ export {
   eraseVma,
   splitVma,
   resizeVma,
-  unmappedArea,
   checkVmaTree,
 } from './vma-tree.ts';

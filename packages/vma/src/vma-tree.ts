@@ -1,17 +1,15 @@
 /**
  * The VMAs of one address space: Linux's `mm->mm_mt` with `mm->map_count`, find_vma and its relatives, and the part of
- * __split_vma that concerns the tree (reference N.16). Below it a range tree of page numbers. Merging, expanding and
- * the hooks of files are not here. Every function needs the address space's mmap_lock: for reading to look up, for
- * writing to change; this package cannot check it.
+ * __split_vma that concerns the tree (reference N.16). Below it a range tree of page numbers. Who merges with whom is in
+ * merge.ts, where a new one can go in area.ts; the hooks of files are not here. Every function needs the address space's
+ * mmap_lock: for reading to look up, for writing to change; this package cannot check it.
  */
-import { ENOMEM, InvariantError, alignDown, alignUp, checkAddress, checkInteger } from '@mmkit/base';
+import { InvariantError, checkAddress, checkInteger } from '@mmkit/base';
 import { checkTree } from './check.ts';
 import { createRangeCursor, nextRange, seekRange } from './cursor.ts';
 import { eraseRange, insertRange, resizeRange } from './edit.ts';
-import { findGap, findGapFromTop } from './gap.ts';
 import type { RangeTree } from './tree.ts';
 import { createRangeTree, findRange, rangeBefore } from './tree.ts';
-import { VM_GROWSDOWN } from './flags.ts';
 import { Vma } from './vma.ts';
 
 /** vm.max_map_count as Linux starts with it: USHRT_MAX − 5. */
@@ -46,15 +44,6 @@ export class VmaTree {
   }
 }
 
-/** Pages that stay free below a VMA that grows down, unless somebody asks for exactly them (stack_guard_gap). */
-export const STACK_GUARD_GAP = 256;
-
-/** Where the room that belongs to a VMA begins: below its start for one that grows down (vm_start_gap). */
-export function startGap(vma: Vma): number {
-  if ((vma.flags & VM_GROWSDOWN) === 0 || vma.tree === null) return vma.start;
-  return Math.max(0, vma.start - STACK_GUARD_GAP * vma.tree.pageSize);
-}
-
 /** What a tree is made of; all have defaults. */
 export interface VmaTreeOptions {
   /** Bytes a page has: 4096 (default), 16384 or 65536. */
@@ -63,18 +52,6 @@ export interface VmaTreeOptions {
   readonly taskSize?: number;
   /** vm.max_map_count, 65530 by default. */
   readonly maxMapCount?: number;
-}
-
-/** Where `unmappedArea` may look, in bytes. */
-export interface AreaLimits {
-  /** Lowest address wanted. */
-  readonly low: number;
-  /** The area must end at or below it. */
-  readonly high: number;
-  /** The area's start is a multiple of it: a power of two, at least the page size, which is the default. */
-  readonly align?: number;
-  /** True: the highest area; false (default): the lowest. */
-  readonly topDown?: boolean;
 }
 
 /** Makes an empty tree. Throws `RangeError` for a bad option. */
@@ -210,59 +187,6 @@ export function resizeVma(tree: VmaTree, vma: Vma, start: number, end: number): 
 }
 
 /**
- * The start of `length` free bytes, or -ENOMEM (vm_unmapped_area). As in Linux an alignment above the page is met by
- * looking for a hole larger by align − pageSize, so a hole that would just fit may be passed over; the limits are
- * rounded inwards to pages. Room is left below a stack (`startGap`). Throws `RangeError` for a length that is not one or more pages, and for a bad alignment or
- * limit.
- */
-export function unmappedArea(tree: VmaTree, length: number, limits: AreaLimits): number {
-  const { pageSize, pagesPerByte } = tree;
-  const { low, high, align = pageSize, topDown = false } = limits;
-  checkPageAddress('length', length, pageSize);
-  checkAddress('low', low);
-  checkAddress('high', high);
-  checkPageAddress('align', align, pageSize);
-  if (!Number.isInteger(Math.log2(align))) {
-    throw new RangeError(`align: expected a power of two, got ${align}`);
-  }
-  const pages = (length + align - pageSize) * pagesPerByte;
-  const floor = Math.ceil(low * pagesPerByte);
-  const ceiling = Math.floor(high * pagesPerByte);
-  return topDown
-    ? gapFromTop(tree, length, align, pages, floor, ceiling)
-    : gapFromBelow(tree, align, pages, floor, ceiling);
-}
-
-function gapFromTop(
-  tree: VmaTree,
-  length: number,
-  align: number,
-  pages: number,
-  floor: number,
-  ceiling: number,
-): number {
-  for (;;) {
-    const to = findGapFromTop(tree.ranges, pages, floor, ceiling);
-    if (to < 0) return -ENOMEM;
-    const next = findRange(tree.ranges, to);
-    const reach = next === null ? to : startGap(next) * tree.pagesPerByte;
-    if (to <= reach) return alignDown(to * tree.pageSize - length, align);
-    ceiling = reach;
-  }
-}
-
-function gapFromBelow(tree: VmaTree, align: number, pages: number, floor: number, ceiling: number): number {
-  for (;;) {
-    const from = findGap(tree.ranges, pages, floor, ceiling);
-    if (from < 0) return -ENOMEM;
-    const next = findRange(tree.ranges, from);
-    if (next === null || from + pages <= startGap(next) * tree.pagesPerByte)
-      return alignUp(from * tree.pageSize, align);
-    floor = next.end * tree.pagesPerByte;
-  }
-}
-
-/**
  * Throws `InvariantError` unless the range tree is whole (`checkTree`) and every VMA lies where it says, knows its tree
  * and ends at or below `taskSize`. Time O(n).
  */
@@ -278,7 +202,8 @@ export function checkVmaTree(tree: VmaTree): void {
   }
 }
 
-function checkPageAddress(name: string, value: number, pageSize: number): void {
+/** Throws `RangeError` unless `value` is an address and a multiple of the page size. */
+export function checkPageAddress(name: string, value: number, pageSize: number): void {
   checkAddress(name, value);
   // Exact, as pageSize is a power of two, and cheaper than the remainder of two doubles.
   if (!Number.isInteger(value / pageSize)) {
