@@ -21,9 +21,11 @@ function makeChunk(phys: Phys, pfn: number): Int32Array {
   while (phys.chunks.length < index) {
     phys.chunks.push(undefined);
     phys.chunkBytes.push(undefined);
+    phys.chunkDoubles.push(undefined);
   }
   phys.chunks[index] = words;
   phys.chunkBytes[index] = new Uint8Array(buffer);
+  phys.chunkDoubles[index] = new Float64Array(buffer);
   return words;
 }
 
@@ -98,10 +100,10 @@ export function frameBytes(phys: Phys, pfn: number, count: number): Uint8Array |
 /** Zeroes a frame (`clear_page`). */
 export function zeroFrame(phys: Phys, pfn: number): void {
   checkFrame(phys, pfn);
-  const words = phys.chunks[pfn >> phys.chunkShift];
-  if (words === undefined) return;
-  const start = frameWordIndex(phys, pfn);
-  words.fill(0, start, start + (phys.pageSize >> 2));
+  const doubles = phys.chunkDoubles[pfn >> phys.chunkShift];
+  if (doubles === undefined) return;
+  const start = frameWordIndex(phys, pfn) >> 1;
+  doubles.fill(0, start, start + (phys.pageSize >> 3));
 }
 
 /** Copies the contents of frame `from` to frame `to` (`copy_page`). */
