@@ -13,12 +13,12 @@ export function odirectCommand(file: string, options: OdirectOptions, print: (te
   const plan = planOdirect(file, options);
   const showBar = process.stderr.isTTY === true && plan.length >= LONG_WORK;
   const bar = showBar
-    ? new cliProgress.SingleBar({ format: '{what} {bar} {percentage}%', clearOnComplete: true })
+    ? new cliProgress.SingleBar({ format: 'copying {bar} {percentage}%', clearOnComplete: true })
     : null;
-  bar?.start(2 * plan.bufferSize, 0, { what: 'reading' });
+  bar?.start(plan.bufferSize, 0);
   let result: OdirectResult;
   try {
-    result = runOdirect(plan, (done, what) => bar?.update(done, { what }));
+    result = runOdirect(plan, (done) => bar?.update(done));
   } finally {
     bar?.stop();
   }

@@ -54,8 +54,8 @@ const SLICE = 8 << 20;
 /** Bytes moved between two looks at the progress bar. */
 const PROGRESS = 1 << 20;
 
-/** Runs the plan; `progress` is told the bytes moved so far, of twice the buffer. Failed when the simulated kernel or the host refuses. */
-export function runOdirect(plan: OdirectPlan, progress: (done: number, what: string) => void): OdirectResult {
+/** Runs the plan; `progress` is told the bytes copied so far, of the buffer. Failed when the simulated kernel or the host refuses. */
+export function runOdirect(plan: OdirectPlan, progress: (done: number) => void): OdirectResult {
   const folder =
     plan.out === null ? mkdtempSync(join(tmpdir(), 'pinlab-')) : mkdtempSync(join(dirname(plan.out), '.pinlab-'));
   try {
@@ -69,7 +69,7 @@ export function runOdirect(plan: OdirectPlan, progress: (done: number, what: str
   }
 }
 
-function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number, what: string) => void): OdirectResult {
+function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number) => void): OdirectResult {
   const source = openFile(plan.file);
   const target = openFile(copy, { write: true, create: true });
   try {
@@ -109,7 +109,11 @@ function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number, w
   }
 }
 
-/** File to buffer, buffer to copy, in requests of one block; how many pages were pinned. */
+/**
+ * File to buffer, buffer to copy, in requests of one block: a block is written as soon as it has been read, while the
+ * host's caches still hold it. At most `queueDepth` requests are in flight; writes are awaited first, then the oldest
+ * read. How many pages were pinned.
+ */
 function transfer(
   plan: OdirectPlan,
   machine: Machine,
@@ -117,53 +121,44 @@ function transfer(
   buffer: number,
   source: FileBackend,
   target: FileBackend,
-  progress: (done: number, what: string) => void,
+  progress: (done: number) => void,
 ): number {
   const { sched, memory } = machine;
-  const { blockSize, bufferSize } = plan;
+  const { blockSize, bufferSize, queueDepth, length } = plan;
   const input = createBlockDevice(sched, memory.phys, source);
   const output = createBlockDevice(sched, memory.phys, target);
-  // The last block ends beyond what is wanted, or beyond the file: it may be short.
-  const wanted = (at: number): number => Math.min(blockSize, plan.length - at);
-  const read = (at: number): DirectIo =>
-    submitDirectRead(machine, process, input, plan.offset + at, buffer + at, blockSize);
-  const write = (at: number): DirectIo => submitDirectWrite(machine, process, output, at, buffer + at, blockSize);
-  const pinned =
-    moveBlocks(plan, read, wanted, (done) => progress(done, 'reading')) +
-    moveBlocks(
-      plan,
-      write,
-      () => blockSize,
-      (done) => progress(bufferSize + done, 'writing'),
-    );
-  truncateFile(target, plan.length);
+  const reads: DirectIo[] = [];
+  const writes: DirectIo[] = [];
+  let pinned = 0;
+  let read = 0;
+  let written = 0;
+  const finishRead = (): void => {
+    // The last block ends beyond what is wanted, or beyond the file: it may be short.
+    pinned += finish(reads.shift()!, read, Math.min(blockSize, length - read));
+    writes.push(submitDirectWrite(machine, process, output, read, buffer + read, blockSize));
+    read += blockSize;
+  };
+  const finishWrite = (): void => {
+    pinned += finish(writes.shift()!, written, blockSize);
+    written += blockSize;
+    if (written % PROGRESS < blockSize || written === bufferSize) progress(written);
+  };
+  const finishOne = (): void => (writes.length > 0 ? finishWrite() : finishRead());
+  for (let at = 0; at < bufferSize; at += blockSize) {
+    while (reads.length + writes.length >= queueDepth) finishOne();
+    reads.push(submitDirectRead(machine, process, input, plan.offset + at, buffer + at, blockSize));
+  }
+  while (reads.length + writes.length > 0) finishOne();
+  truncateFile(target, length);
   return pinned;
 }
 
-/** Keeps `queueDepth` requests in flight, oldest awaited first; how many pages were pinned. */
-function moveBlocks(
-  plan: OdirectPlan,
-  submit: (at: number) => DirectIo,
-  atLeast: (at: number) => number,
-  progress: (done: number) => void,
-): number {
-  const flight: DirectIo[] = [];
-  let pinned = 0;
-  let done = 0;
-  const finishOldest = (): void => {
-    const { result, pagesPinned } = finishDirectIo(flight.shift()!);
-    if (result < atLeast(done))
-      throw new Failed(`O_DIRECT at ${done}: ${result < 0 ? errnoName(result) : `only ${result} bytes`}`);
-    pinned += pagesPinned;
-    done += plan.blockSize;
-    if (done % PROGRESS < plan.blockSize || done === plan.bufferSize) progress(done);
-  };
-  for (let at = 0; at < plan.bufferSize; at += plan.blockSize) {
-    if (flight.length === plan.queueDepth) finishOldest();
-    flight.push(submit(at));
-  }
-  while (flight.length > 0) finishOldest();
-  return pinned;
+/** Waits for the request of the block at `at`, which must move `atLeast` bytes; how many pages it pinned. */
+function finish(io: DirectIo, at: number, atLeast: number): number {
+  const { result, pagesPinned } = finishDirectIo(io);
+  if (result < atLeast)
+    throw new Failed(`O_DIRECT at ${at}: ${result < 0 ? errnoName(result) : `only ${result} bytes`}`);
+  return pagesPinned;
 }
 
 /** SHA-256 of process memory, each byte found by the hardware walker. */
