@@ -9,6 +9,7 @@
 import { InvariantError } from '@mmkit/base';
 import {
   accessRights,
+  addressRange,
   type Decoded,
   E_DIRTY,
   E_EXCLUSIVE,
@@ -29,6 +30,7 @@ import {
   FAULT_NOT_PRESENT,
   type Format,
   formatLevels,
+  permitsByRights,
   setDecoded,
 } from '@mmkit/pgtable';
 
@@ -116,6 +118,9 @@ const LEAF_TESTS: readonly EntryTest[] = [0, 1, 2, 3].map((access) => {
 
 export const madeUp: Format = Object.freeze({
   ...formatLevels(12, 3, 8),
+  ...addressRange(36),
+  lowHalf: true,
+  highHalf: false,
   name: 'made up',
   userEnd: 2 ** 36,
   taskSize: 2 ** 36 - 2 ** 20,
@@ -136,11 +141,11 @@ export const madeUp: Format = Object.freeze({
   dirtySetLo: DIRTY,
   dirtyClearLo: 0,
   addressFault: FAULT_NOT_PRESENT,
-  fetchNeedsUser: true,
   flushBroadcasts: false,
   decode,
   encode,
   hardware,
+  permits: permitsByRights,
   leafTest(access: number, inherited: number): EntryTest {
     const need = accessRights(access) | E_USER;
     return (inherited & need) === need ? LEAF_TESTS[access & 3]! : NEVER;

@@ -11,6 +11,10 @@ export const ACCESS_WRITE = 1;
 export const ACCESS_EXEC = 2;
 /** Made in user mode (x86: CPL 3; arm64: EL0). */
 export const ACCESS_USER = 4;
+/** A supervisor's access that may touch user pages although SMAP is on (x86: EFLAGS.AC = 1). */
+export const ACCESS_OVERRIDE = 8;
+/** A supervisor's access that may not touch user pages (arm64: PSTATE.PAN = 1). */
+export const ACCESS_PAN = 16;
 
 /** An entry on the way was not present. */
 export const FAULT_NOT_PRESENT = 1;
@@ -22,6 +26,10 @@ export const FAULT_RESERVED = 3;
 export const FAULT_NON_CANONICAL = 4;
 /** A table lies outside RAM: what the machine reads there is its own affair. */
 export const FAULT_BUS = 5;
+/** x86: the protection key of the page refuses this access. */
+export const FAULT_KEY = 6;
+/** arm64 without hardware management: the leaf was never used (its AF is clear). */
+export const FAULT_ACCESS_FLAG = 7;
 
 /** The rights an access needs: E_WRITE for ACCESS_WRITE, E_EXEC for ACCESS_EXEC, E_USER for ACCESS_USER. */
 export function accessRights(access: number): number {

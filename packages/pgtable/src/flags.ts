@@ -11,7 +11,7 @@ export const ENTRY_TABLE = 1;
 export const ENTRY_LEAF = 2;
 /** Software's own value the hardware does not look at: swap, migration, marker (`type` and `offset`). */
 export const ENTRY_NONPRESENT = 3;
-/** Only from `Format.hardware`: the entry is present but sets a bit the hardware reserves. */
+/** Only from `Mmu.hardware`: the entry is present but sets bits the hardware does not allow. */
 export const ENTRY_RESERVED = 4;
 
 /** Writable. Linux: `pte_write`. */
@@ -40,6 +40,10 @@ export const E_EXCLUSIVE = 0x400;
 export const E_SHADOW_STACK = 0x800;
 /** Huge leaf made invalid for the hardware while it is split; Linux still counts it present. `pmd_mkinvalid`. */
 export const E_INVALID = 0x1000;
+/** Only from `Mmu.hardware`: the supervisor may fetch instructions, where that is a right of its own (arm64: PXN). */
+export const E_KERNEL_EXEC = 0x2000;
+/** Only from `Mmu.hardware`: lowest bit of a leaf's protection key, 4 bits (x86: bits 62:59; arm64: the overlay). */
+export const E_KEY_SHIFT = 16;
 
 /** The rights a table entry passes on and a leaf gives. */
 export const E_RIGHTS = 0x7;
@@ -61,7 +65,7 @@ export class Entry {
 
 /** One entry's meaning. A scratch object: `decode` sets every field, `encode` reads those of its kind. */
 export class Decoded {
-  /** ENTRY_NONE, ENTRY_TABLE, ENTRY_LEAF or ENTRY_NONPRESENT (`Format.hardware` may also say ENTRY_RESERVED). */
+  /** ENTRY_NONE, ENTRY_TABLE, ENTRY_LEAF or ENTRY_NONPRESENT (`Mmu.hardware` may also say ENTRY_RESERVED). */
   kind: number;
   /** Table, leaf: first page frame; may be beyond RAM, even beyond 2^31. Otherwise 0. */
   pfn: number;

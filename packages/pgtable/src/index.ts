@@ -17,6 +17,8 @@ export {
   E_EXCLUSIVE,
   E_SHADOW_STACK,
   E_INVALID,
+  E_KERNEL_EXEC,
+  E_KEY_SHIFT,
   E_RIGHTS,
   E_USER_TABLE,
   Entry,
@@ -30,15 +32,23 @@ export {
   ACCESS_WRITE,
   ACCESS_EXEC,
   ACCESS_USER,
+  ACCESS_OVERRIDE,
+  ACCESS_PAN,
   FAULT_NOT_PRESENT,
   FAULT_PROTECTION,
   FAULT_RESERVED,
   FAULT_NON_CANONICAL,
   FAULT_BUS,
+  FAULT_KEY,
+  FAULT_ACCESS_FLAG,
   accessRights,
 } from './access.ts';
-export { PFN_LIMIT, formatLevels } from './format.ts';
-export type { EntryTest, Format, FormatLevels } from './format.ts';
+export { PFN_LIMIT } from './format.ts';
+export type { Format } from './format.ts';
+export { addressRange, formatLevels, permitsByRights } from './mmu.ts';
+export type { AddressRange, EntryTest, FormatLevels, Mmu } from './mmu.ts';
+export { physMemory } from './memory.ts';
+export type { TableMemory } from './memory.ts';
 export { arm64 } from './formats/arm64.ts';
 export {
   ESR_EC_SHIFT,
@@ -78,7 +88,7 @@ export type { TablePorts } from './tables.ts';
 export { Cursor, createCursor, nextRun } from './cursor.ts';
 export { mapRange, unmapRange, protectRange } from './range.ts';
 export { unhookTables, freeAllTables } from './free.ts';
-export { Translation, createTranslation, hwWalk } from './walker.ts';
+export { Translation, createTranslation, hwWalk, physicalAddress, translate } from './walker.ts';
 export {
   Tlb,
   createTlb,

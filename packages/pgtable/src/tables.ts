@@ -30,7 +30,9 @@ import {
   type Entry,
   setDecoded,
 } from './flags.ts';
-import { type Format, formatLevels } from './format.ts';
+import type { Format } from './format.ts';
+import { physMemory, type TableMemory } from './memory.ts';
+import { formatLevels } from './mmu.ts';
 
 /** `childTable`: the entry is none. */
 export const NO_ENTRY = -1;
@@ -60,8 +62,8 @@ export class Tables {
   readonly entry: Entry;
   /** Scratch of this package's functions: the meaning of one entry. */
   readonly decoded: Decoded;
-  /** Scratch of the walker: PFN of the table of each level. */
-  readonly path: Int32Array;
+  /** The same RAM, as the walker sees it. */
+  readonly memory: TableMemory;
 
   constructor(phys: Phys, format: Format, ports: TablePorts) {
     this.phys = phys;
@@ -71,7 +73,7 @@ export class Tables {
     this.freeTable = ports.freeTable;
     this.entry = createEntry();
     this.decoded = createDecoded();
-    this.path = new Int32Array(format.levels);
+    this.memory = physMemory(phys);
   }
 }
 
@@ -103,9 +105,9 @@ function physPorts(phys: Phys): TablePorts {
 }
 
 function checkFormat(format: Format): void {
-  const { name, levels, spans, indexBits, userEnd, lowAt, highAt } = format;
-  const want = formatLevels(format.pageShift, levels, indexBits);
-  let good = userEnd <= spans[levels - 1]! * 2 ** indexBits && lowAt + highAt === 1;
+  const { name, levels, spans, indexBits, rootBits, userEnd, lowAt, highAt } = format;
+  const want = formatLevels(format.pageShift, levels, indexBits, rootBits);
+  let good = levels > 1 && userEnd <= spans[levels - 1]! * 2 ** rootBits && lowAt + highAt === 1;
   for (let level = 0; level < levels; level++) {
     good &&= format.shifts[level] === want.shifts[level] && spans[level] === want.spans[level];
     good &&= format.inverses[level] === want.inverses[level];

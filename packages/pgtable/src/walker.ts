@@ -1,28 +1,37 @@
 /**
  * The hardware page walker: what an MMU does with an address, from the root to a frame or a fault. Intel SDM volume 3,
- * "4-level paging", "Access rights", "Accessed and dirty flags"; Arm ARM, "The AArch64 Virtual Memory System
- * Architecture". The format's `hardware` reads the single entries.
+ * "Hierarchical paging structures", "Access rights", "Accessed and dirty flags"; Arm ARM, "The AArch64 Virtual Memory
+ * System Architecture"; RISC-V privileged manual, "Virtual address translation process". The `Mmu` reads the single
+ * entries and knows who may do what.
  *
  * Order: at each level not present comes first, then reserved bits; rights count only when every entry was there, and
  * are what all of them give together. Accessed bits at all levels, and Dirty on a write, are set when the translation
  * succeeds, and nothing is written when it does not (x86 leaves that open).
  *
- * Differs: user half only; supervisor accesses see CR0.WP = 1, no SMEP and no SMAP (arm64: no PAN, and UXN where it has
- * PXN); an update of two bits in one entry is one write. Reads need no lock. Page tables of a shared machine are updated by one thread at a time.
+ * Differs: an update of two bits in one entry is one write. Reads need no lock. Page tables of a shared machine are
+ * updated by one thread at a time.
  */
-import { checkAddress } from '@mmkit/base';
-import { frameWordIndex, frameWords } from '@mmkit/phys';
+import { bigintHigh, bigintLow, checkAddress, highWord, lowWord } from '@mmkit/base';
+import { ACCESS_WRITE, FAULT_BUS, FAULT_NOT_PRESENT, FAULT_RESERVED } from './access.ts';
 import {
-  ACCESS_EXEC,
-  ACCESS_WRITE,
-  accessRights,
-  FAULT_BUS,
-  FAULT_NOT_PRESENT,
-  FAULT_PROTECTION,
-  FAULT_RESERVED,
-} from './access.ts';
-import { E_DIRTY, E_GLOBAL, E_RIGHTS, E_USER, E_YOUNG, ENTRY_LEAF, ENTRY_NONE, ENTRY_RESERVED } from './flags.ts';
-import { levelIndex, type Tables } from './tables.ts';
+  createDecoded,
+  type Decoded,
+  E_DIRTY,
+  E_KERNEL_EXEC,
+  E_RIGHTS,
+  E_YOUNG,
+  ENTRY_LEAF,
+  ENTRY_NONE,
+  ENTRY_RESERVED,
+} from './flags.ts';
+import type { TableMemory } from './memory.ts';
+import type { Mmu } from './mmu.ts';
+import type { Tables } from './tables.ts';
+
+/** Levels of the deepest format. */
+const MAX_LEVELS = 6;
+/** What a table passes on. */
+const ALL_RIGHTS = E_RIGHTS | E_KERNEL_EXEC;
 
 /** The result of a walk. A scratch object. */
 export class Translation {
@@ -32,14 +41,32 @@ export class Translation {
   level: number;
   /** log2 of the bytes the leaf maps. Only after success. */
   shift: number;
-  /** E_WRITE, E_USER, E_EXEC as all levels give them together, E_GLOBAL, and E_DIRTY if the leaf is dirty now. */
+  /**
+   * The leaf's flags as `Mmu.hardware` gives them, without E_YOUNG: rights as all levels give them together, E_DIRTY if
+   * it is dirty now. Only after success.
+   */
   flags: number;
+  /** By level, from the root down to where the walk ended: PFN of the table. */
+  readonly tables: Float64Array;
+  /** The same: index of the entry's first word in the table's page. */
+  readonly at: Int32Array;
+  /** The same: the entry's low word as the walk found it. After a FAULT_BUS not that of `level`. */
+  readonly lo: Int32Array;
+  /** The same: its high word. */
+  readonly hi: Int32Array;
+  /** Scratch of the walker: the entry it is at. */
+  readonly decoded: Decoded;
 
   constructor() {
     this.pfn = 0;
     this.level = 0;
     this.shift = 0;
     this.flags = 0;
+    this.tables = new Float64Array(MAX_LEVELS);
+    this.at = new Int32Array(MAX_LEVELS);
+    this.lo = new Int32Array(MAX_LEVELS);
+    this.hi = new Int32Array(MAX_LEVELS);
+    this.decoded = createDecoded();
   }
 }
 
@@ -49,80 +76,146 @@ export function createTranslation(): Translation {
 }
 
 /**
- * Translates `address` (any integer from 0 to 2^53 − 1) for `access` (ACCESS_* bits) under `root`. Returns 0 and fills
- * `out`, or a fault kind (FAULT_*) and sets `out.level` only.
+ * Translates `address` (any integer from 0 to 2^53 − 1) for `access` (ACCESS_* bits) under `root`, a table of a machine.
+ * Returns 0 and fills `out`, or a fault kind (FAULT_*).
  */
 export function hwWalk(tables: Tables, root: number, address: number, access: number, out: Translation): number {
-  const { format, phys, decoded, path } = tables;
-  const { lowAt, highAt, accessedTableLo, tableTest, pfnLowShift, pfnHighMask, pfnHighShift } = format;
-  const { maskLo, wantLo, maskHi, wantHi } = tableTest;
   checkAddress('address', address);
-  let level = format.levels - 1;
-  let table = root;
-  let rights = E_RIGHTS;
-  let unmarked = 0;
+  return walk(tables.format, tables.memory, root, 0, lowWord(address), highWord(address), access, out);
+}
+
+/**
+ * Translates `address`, any 64-bit value, for `access` (ACCESS_* bits) as `mmu` does when its root table lies at physical
+ * address `root`, which need not begin a page. Returns 0 and fills `out`, or a fault kind (FAULT_*). `RangeError` for
+ * values below 0 or of more than 64 bits.
+ */
+export function translate(
+  mmu: Mmu,
+  memory: TableMemory,
+  root: bigint,
+  address: bigint,
+  access: number,
+  out: Translation,
+): number {
+  checkWord('root', root);
+  checkWord('address', address);
+  const pageBits = BigInt(mmu.pageShift);
+  const inPage = Number(BigInt.asUintN(mmu.pageShift, root));
+  const table = Number(root >> pageBits);
+  return walk(mmu, memory, table, inPage >> 2, bigintLow(address), bigintHigh(address), access, out);
+}
+
+function checkWord(name: string, value: bigint): void {
+  if (typeof value !== 'bigint' || value !== BigInt.asUintN(64, value)) {
+    throw new RangeError(`${name}: expected a bigint of 64 bits, got ${String(value)}`);
+  }
+}
+
+/** The physical address that `translate` found for `address`. */
+export function physicalAddress(mmu: Mmu, out: Translation, address: bigint): bigint {
+  return (BigInt(out.pfn) << BigInt(mmu.pageShift)) | BigInt.asUintN(mmu.pageShift, address);
+}
+
+/** The walk itself; `rootAt`: word in page `root` at which the root table begins; `lo`, `hi`: the address. */
+function walk(
+  mmu: Mmu,
+  memory: TableMemory,
+  root: number,
+  rootAt: number,
+  lo: number,
+  hi: number,
+  access: number,
+  out: Translation,
+): number {
+  const { shifts, lowAt, highAt, accessedTableLo, pfnLowShift, pfnHighMask, pfnHighShift } = mmu;
+  const { maskLo, wantLo, maskHi, wantHi } = mmu.tableTest;
+  const { decoded } = out;
+  let level = mmu.levels - 1;
   out.level = level;
-  if (address >= format.userEnd) return format.addressFault;
+  if (!isTranslated(mmu, lo, hi)) return mmu.addressFault;
+  let table = root;
+  let base = rootAt;
+  let mask = (1 << mmu.rootBits) - 1;
+  let rights = ALL_RIGHTS;
+  let unmarked = 0;
   for (;;) {
     out.level = level;
-    if (table >= phys.frames) return FAULT_BUS;
-    path[level] = table;
-    const words = frameWords(phys, table);
-    const at = frameWordIndex(phys, table) + levelIndex(format, level, address) * 2;
-    let lo: number;
-    let hi: number;
+    const inPage = base + addressBits(lo, hi, shifts[level]!, mask) * 2;
+    out.tables[level] = table;
+    out.at[level] = inPage;
+    const words = memory.words(table);
+    if (words === null) return FAULT_BUS;
+    const at = memory.wordIndex(table) + inPage;
+    let entryLo: number;
+    let entryHi: number;
     do {
-      lo = words[at + lowAt]!;
-      hi = words[at + highAt]!;
-    } while (words[at + lowAt] !== lo);
-    if (level > 0 && (lo & maskLo) === wantLo && (hi & maskHi) === wantHi) {
-      table = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
+      entryLo = words[at + lowAt]!;
+      entryHi = words[at + highAt]!;
+    } while (words[at + lowAt] !== entryLo);
+    out.lo[level] = entryLo;
+    out.hi[level] = entryHi;
+    if (level > 0 && (entryLo & maskLo) === wantLo && (entryHi & maskHi) === wantHi) {
+      table = (entryLo >>> pfnLowShift) | ((entryHi & pfnHighMask) << pfnHighShift);
     } else {
-      format.hardware(lo, hi, level, decoded);
+      mmu.hardware(entryLo, entryHi, level, decoded);
       if (decoded.kind === ENTRY_NONE) return FAULT_NOT_PRESENT;
       if (decoded.kind === ENTRY_RESERVED) return FAULT_RESERVED;
       rights &= decoded.flags;
       if (decoded.kind === ENTRY_LEAF) break;
       table = decoded.pfn;
     }
-    if ((lo & accessedTableLo) !== accessedTableLo) unmarked |= 1 << level;
+    if ((entryLo & accessedTableLo) !== accessedTableLo) unmarked |= 1 << level;
+    base = 0;
+    mask = (1 << mmu.indexBits) - 1;
     level--;
   }
-  let need = accessRights(access);
-  if ((access & ACCESS_EXEC) !== 0 && !format.fetchNeedsUser) need &= ~E_USER;
-  if ((rights & need) !== need) return FAULT_PROTECTION;
-  const flags = decoded.flags;
+  const { pfn, flags } = decoded;
+  const given = (flags & ~ALL_RIGHTS) | rights;
+  const fault = mmu.permits(mmu, given, access);
+  if (fault !== 0) return fault;
   const write = (access & ACCESS_WRITE) !== 0;
-  if (unmarked !== 0) markTables(tables, address, unmarked);
-  if ((flags & E_YOUNG) === 0 || (write && (flags & E_DIRTY) === 0)) markLeaf(tables, address, level, write);
-  const { spans } = format;
-  out.shift = format.shifts[level]!;
-  out.pfn = level === 0 ? decoded.pfn : decoded.pfn + Math.floor((address % spans[level]!) / spans[0]!);
-  out.flags = rights | (flags & (E_DIRTY | E_GLOBAL)) | (write ? E_DIRTY : 0);
+  if (unmarked !== 0) markTables(mmu, memory, out, unmarked);
+  if ((flags & E_YOUNG) === 0 || (write && (flags & E_DIRTY) === 0)) markLeaf(mmu, memory, out, level, write);
+  out.shift = shifts[level]!;
+  out.pfn = level === 0 ? pfn : pfn + pageInLeaf(lo, hi, mmu.pageShift, shifts[level]!);
+  out.flags = (given & ~E_YOUNG) | (write ? E_DIRTY : 0);
   return 0;
 }
 
-/** Index of the low word of the entry of `level` the walk went through, in the chunk of its table. */
-function lowWordAt(tables: Tables, address: number, level: number): number {
-  const { format, phys, path } = tables;
-  return frameWordIndex(phys, path[level]!) + levelIndex(format, level, address) * 2 + format.lowAt;
+/** True when the address lies in a half that the tables map. */
+function isTranslated(mmu: Mmu, lo: number, hi: number): boolean {
+  const { addressMaskLo, addressMaskHi } = mmu;
+  if (((lo & addressMaskLo) | (hi & addressMaskHi)) === 0) return mmu.lowHalf;
+  return mmu.highHalf && (lo & addressMaskLo) === addressMaskLo && (hi & addressMaskHi) === addressMaskHi;
+}
+
+/** Bits `shift` (12 or more) and up of an address, those of `mask`. */
+function addressBits(lo: number, hi: number, shift: number, mask: number): number {
+  return (shift < 32 ? (lo >>> shift) | (hi << (32 - shift)) : hi >>> (shift - 32)) & mask;
+}
+
+/** Which page of a leaf of `2 ** shift` bytes the address lies in. */
+function pageInLeaf(lo: number, hi: number, pageShift: number, shift: number): number {
+  if (shift < 32) return (lo & ((1 << shift) - 1)) >>> pageShift;
+  const high = shift === 32 ? 0 : hi & ((1 << (shift - 32)) - 1);
+  return high * 2 ** (32 - pageShift) + (lo >>> pageShift);
 }
 
 /** Sets the accessed bit of the table entries whose levels are the bits of `levels`. */
-function markTables(tables: Tables, address: number, levels: number): void {
-  const { format, phys, path } = tables;
-  for (let level = 1; level < format.levels; level++) {
+function markTables(mmu: Mmu, memory: TableMemory, out: Translation, levels: number): void {
+  for (let level = 1; level < mmu.levels; level++) {
     if ((levels & (1 << level)) === 0) continue;
-    frameWords(phys, path[level]!)[lowWordAt(tables, address, level)]! |= format.accessedTableLo;
+    const table = out.tables[level]!;
+    memory.words(table)![memory.wordIndex(table) + out.at[level]! + mmu.lowAt]! |= mmu.accessedTableLo;
   }
 }
 
 /** Sets the leaf's accessed bit, and with `write` marks it dirty. */
-function markLeaf(tables: Tables, address: number, level: number, write: boolean): void {
-  const { format, phys, path } = tables;
-  const words = frameWords(phys, path[level]!);
-  const low = lowWordAt(tables, address, level);
-  let lo = words[low]! | format.accessedLo;
-  if (write) lo = (lo & ~format.dirtyClearLo) | format.dirtySetLo;
+function markLeaf(mmu: Mmu, memory: TableMemory, out: Translation, level: number, write: boolean): void {
+  const table = out.tables[level]!;
+  const words = memory.words(table)!;
+  const low = memory.wordIndex(table) + out.at[level]! + mmu.lowAt;
+  let lo = words[low]! | mmu.accessedLo;
+  if (write) lo = (lo & ~mmu.dirtyClearLo) | mmu.dirtySetLo;
   words[low] = lo;
 }

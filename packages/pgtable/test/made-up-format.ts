@@ -12,6 +12,7 @@ import {
   ACCESS_EXEC,
   ACCESS_WRITE,
   accessRights,
+  addressRange,
   type Decoded,
   E_DIRTY,
   E_EXEC,
@@ -30,6 +31,7 @@ import {
   FAULT_NOT_PRESENT,
   type Format,
   formatLevels,
+  permitsByRights,
   setDecoded,
 } from '@mmkit/pgtable';
 
@@ -115,6 +117,9 @@ const LEAF_TESTS: readonly EntryTest[] = [0, 1, 2, 3].map((access) => {
 
 export const madeUp: Format = Object.freeze({
   ...formatLevels(14, 3, 5),
+  ...addressRange(29),
+  lowHalf: true,
+  highHalf: false,
   name: 'made up',
   userEnd: 2 ** 29,
   taskSize: 2 ** 29,
@@ -135,11 +140,11 @@ export const madeUp: Format = Object.freeze({
   dirtySetLo: 0,
   dirtyClearLo: CLEAN,
   addressFault: FAULT_NOT_PRESENT,
-  fetchNeedsUser: true,
   flushBroadcasts: false,
   decode,
   encode,
   hardware,
+  permits: permitsByRights,
   leafTest(access: number, inherited: number): EntryTest {
     const need = accessRights(access) | E_USER;
     return (inherited & need) === need ? LEAF_TESTS[access & 3]! : NEVER;

@@ -73,7 +73,7 @@ describe('createTables', () => {
 
   it('refuses sizes no table can have', () => {
     expect(() => formatLevels(12, 4, 10)).toThrow(/^indexBits: /);
-    expect(() => formatLevels(12, 1, 9)).toThrow(/^levels: /);
+    expect(() => formatLevels(12, 0, 9)).toThrow(/^levels: /);
     expect(() => formatLevels(11, 4, 8)).toThrow(/^pageShift: /);
   });
 

@@ -31,7 +31,7 @@
  * not enforced (`leafTest` refuses every one but 0). Linux has no soft-dirty here: E_SOFT_DIRTY is not stored.
  */
 import { InvariantError, lowWord } from '@mmkit/base';
-import { ACCESS_EXEC, ACCESS_WRITE, accessRights, FAULT_NOT_PRESENT } from '../access.ts';
+import { ACCESS_EXEC, ACCESS_WRITE, accessRights, FAULT_NOT_PRESENT, FAULT_PROTECTION } from '../access.ts';
 import {
   type Decoded,
   E_DIRTY,
@@ -52,7 +52,8 @@ import {
   type Entry,
   setDecoded,
 } from '../flags.ts';
-import { type EntryTest, type Format, formatLevels } from '../format.ts';
+import type { Format } from '../format.ts';
+import { addressRange, type EntryTest, formatLevels, type Mmu } from '../mmu.ts';
 
 // Low word.
 const VALID = 0x1;
@@ -307,9 +308,19 @@ function hardware(lo: number, hi: number, level: number, out: Decoded): void {
   }
 }
 
+/** User mode may fetch where it may not read: E_USER counts for data only. */
+function permits(_mmu: Mmu, flags: number, access: number): number {
+  const fetch = (access & ACCESS_EXEC) !== 0;
+  const need = accessRights(access) & (fetch ? ~E_USER : -1);
+  return (flags & need) === need ? 0 : FAULT_PROTECTION;
+}
+
 export const arm64: Format = Object.freeze({
   ...formatLevels(12, 4, 9),
+  ...addressRange(48),
   name: 'arm64 4K 48-bit',
+  lowHalf: true,
+  highHalf: false,
   userEnd: 0x1_0000_0000_0000,
   taskSize: 0x1_0000_0000_0000,
   entryWords: 2,
@@ -324,10 +335,10 @@ export const arm64: Format = Object.freeze({
   dirtySetLo: 0,
   dirtyClearLo: RDONLY,
   addressFault: FAULT_NOT_PRESENT,
-  fetchNeedsUser: false,
   flushBroadcasts: true,
   decode,
   encode,
   hardware,
+  permits,
   leafTest,
 });

@@ -48,7 +48,8 @@ import {
   type Entry,
   setDecoded,
 } from '../flags.ts';
-import { type EntryTest, type Format, formatLevels } from '../format.ts';
+import type { Format } from '../format.ts';
+import { addressRange, type EntryTest, formatLevels, permitsByRights } from '../mmu.ts';
 
 // Low word.
 const PRESENT = 0x1;
@@ -257,7 +258,10 @@ function hardware(lo: number, hi: number, level: number, out: Decoded): void {
 
 export const x86_64: Format = Object.freeze({
   ...formatLevels(12, 4, 9),
+  ...addressRange(47),
   name: 'x86-64 4-level',
+  lowHalf: true,
+  highHalf: true,
   userEnd: 0x8000_0000_0000,
   // The last page stays empty: SYSRET to an address of 2^47 would fault in the kernel.
   taskSize: 0x7fff_ffff_f000,
@@ -273,10 +277,10 @@ export const x86_64: Format = Object.freeze({
   dirtySetLo: DIRTY,
   dirtyClearLo: 0,
   addressFault: FAULT_NON_CANONICAL,
-  fetchNeedsUser: true,
   flushBroadcasts: false,
   decode,
   encode,
   hardware,
+  permits: permitsByRights,
   leafTest,
 });
