@@ -12,6 +12,7 @@
  * updated by one thread at a time.
  */
 import { bigintHigh, bigintLow, checkAddress, highWord, lowWord } from '@mmkit/base';
+import { frameWordIndex, type Phys } from '@mmkit/phys';
 import { ACCESS_WRITE, FAULT_BUS, FAULT_NOT_PRESENT, FAULT_RESERVED } from './access.ts';
 import {
   createDecoded,
@@ -46,7 +47,7 @@ export class Translation {
    * it is dirty now. Only after success.
    */
   flags: number;
-  /** By level, from the root down to where the walk ended: PFN of the table. */
+  /** The path, only of `translate`. By level, from the root down to where the walk ended: PFN of the table. */
   readonly tables: Float64Array;
   /** The same: index of the entry's first word in the table's page. */
   readonly at: Int32Array;
@@ -77,11 +78,12 @@ export function createTranslation(): Translation {
 
 /**
  * Translates `address` (any integer from 0 to 2^53 − 1) for `access` (ACCESS_* bits) under `root`, a table of a machine.
- * Returns 0 and fills `out`, or a fault kind (FAULT_*).
+ * Returns 0 and fills `out` but for the path, or a fault kind (FAULT_*) and sets `out.level`.
  */
 export function hwWalk(tables: Tables, root: number, address: number, access: number, out: Translation): number {
   checkAddress('address', address);
-  return walk(tables.format, tables.memory, root, 0, lowWord(address), highWord(address), access, out);
+  const { format, memory, phys } = tables;
+  return walk(format, memory, phys, root, 0, lowWord(address), highWord(address), access, false, out);
 }
 
 /**
@@ -102,7 +104,7 @@ export function translate(
   const pageBits = BigInt(mmu.pageShift);
   const inPage = Number(BigInt.asUintN(mmu.pageShift, root));
   const table = Number(root >> pageBits);
-  return walk(mmu, memory, table, inPage >> 2, bigintLow(address), bigintHigh(address), access, out);
+  return walk(mmu, memory, null, table, inPage >> 2, bigintLow(address), bigintHigh(address), access, true, out);
 }
 
 function checkWord(name: string, value: bigint): void {
@@ -116,47 +118,60 @@ export function physicalAddress(mmu: Mmu, out: Translation, address: bigint): bi
   return (BigInt(out.pfn) << BigInt(mmu.pageShift)) | BigInt.asUintN(mmu.pageShift, address);
 }
 
-/** The walk itself; `rootAt`: word in page `root` at which the root table begins; `lo`, `hi`: the address. */
+/**
+ * The walk itself. `phys`: the RAM that `memory` is, for a shorter way to it, or null; `rootAt`: word in page `root` at
+ * which the root table begins; `lo`, `hi`: the address; `keepPath`: fill in the path. A walk that has to mark entries and
+ * kept no path goes twice.
+ */
 function walk(
   mmu: Mmu,
   memory: TableMemory,
+  phys: Phys | null,
   root: number,
   rootAt: number,
   lo: number,
   hi: number,
   access: number,
+  keepPath: boolean,
   out: Translation,
 ): number {
-  const { shifts, lowAt, highAt, accessedTableLo, pfnLowShift, pfnHighMask, pfnHighShift } = mmu;
+  const { lowAt, highAt, indexBits, accessedTableLo, pfnLowShift, pfnHighMask, pfnHighShift } = mmu;
   const { maskLo, wantLo, maskHi, wantHi } = mmu.tableTest;
   const { decoded } = out;
   let level = mmu.levels - 1;
-  out.level = level;
-  if (!isTranslated(mmu, lo, hi)) return mmu.addressFault;
+  let shift = mmu.pageShift + level * indexBits;
   let table = root;
-  let base = rootAt;
+  let inPage = rootAt;
   let mask = (1 << mmu.rootBits) - 1;
   let rights = ALL_RIGHTS;
   let unmarked = 0;
+  out.level = level;
+  if (!isTranslated(mmu, lo, hi)) return mmu.addressFault;
   for (;;) {
-    out.level = level;
-    const inPage = base + addressBits(lo, hi, shifts[level]!, mask) * 2;
-    out.tables[level] = table;
-    out.at[level] = inPage;
-    const words = memory.words(table);
-    if (words === null) return FAULT_BUS;
-    const at = memory.wordIndex(table) + inPage;
+    inPage = (inPage + addressBits(lo, hi, shift, mask) * 2) | 0;
+    let words: Int32Array | null | undefined;
+    let at = 0;
+    if (phys !== null && table < phys.frames) {
+      words = phys.chunks[table >> phys.chunkShift];
+      at = (inPage + frameWordIndex(phys, table)) | 0;
+    }
+    if (words === undefined) {
+      out.level = level;
+      words = memory.words(table);
+      if (words === null) return FAULT_BUS;
+      at = (inPage + memory.wordIndex(table)) | 0;
+    }
     let entryLo: number;
     let entryHi: number;
     do {
-      entryLo = words[at + lowAt]!;
-      entryHi = words[at + highAt]!;
-    } while (words[at + lowAt] !== entryLo);
-    out.lo[level] = entryLo;
-    out.hi[level] = entryHi;
+      entryLo = words[(at + lowAt) | 0]!;
+      entryHi = words[(at + highAt) | 0]!;
+    } while (words[(at + lowAt) | 0] !== entryLo);
+    if (keepPath) keepEntry(out, level, table, inPage, entryLo, entryHi);
     if (level > 0 && (entryLo & maskLo) === wantLo && (entryHi & maskHi) === wantHi) {
       table = (entryLo >>> pfnLowShift) | ((entryHi & pfnHighMask) << pfnHighShift);
     } else {
+      out.level = level;
       mmu.hardware(entryLo, entryHi, level, decoded);
       if (decoded.kind === ENTRY_NONE) return FAULT_NOT_PRESENT;
       if (decoded.kind === ENTRY_RESERVED) return FAULT_RESERVED;
@@ -165,21 +180,32 @@ function walk(
       table = decoded.pfn;
     }
     if ((entryLo & accessedTableLo) !== accessedTableLo) unmarked |= 1 << level;
-    base = 0;
-    mask = (1 << mmu.indexBits) - 1;
-    level--;
+    inPage = 0;
+    mask = (1 << indexBits) - 1;
+    shift = (shift - indexBits) | 0;
+    level = (level - 1) | 0;
   }
   const { pfn, flags } = decoded;
   const given = (flags & ~ALL_RIGHTS) | rights;
   const fault = mmu.permits(mmu, given, access);
   if (fault !== 0) return fault;
   const write = (access & ACCESS_WRITE) !== 0;
-  if (unmarked !== 0) markTables(mmu, memory, out, unmarked);
-  if ((flags & E_YOUNG) === 0 || (write && (flags & E_DIRTY) === 0)) markLeaf(mmu, memory, out, level, write);
-  out.shift = shifts[level]!;
-  out.pfn = level === 0 ? pfn : pfn + pageInLeaf(lo, hi, mmu.pageShift, shifts[level]!);
+  const markLeaf = (flags & E_YOUNG) === 0 || (write && (flags & E_DIRTY) === 0);
+  if (unmarked !== 0 || markLeaf) {
+    if (!keepPath) return walk(mmu, memory, phys, root, rootAt, lo, hi, access, true, out);
+    mark(mmu, memory, out, markLeaf ? unmarked | (1 << level) : unmarked, write);
+  }
+  out.shift = shift;
+  out.pfn = level === 0 ? pfn : pfn + pageInLeaf(lo, hi, mmu.pageShift, shift);
   out.flags = (given & ~E_YOUNG) | (write ? E_DIRTY : 0);
   return 0;
+}
+
+function keepEntry(out: Translation, level: number, table: number, at: number, lo: number, hi: number): void {
+  out.tables[level] = table;
+  out.at[level] = at;
+  out.lo[level] = lo;
+  out.hi[level] = hi;
 }
 
 /** True when the address lies in a half that the tables map. */
@@ -191,7 +217,7 @@ function isTranslated(mmu: Mmu, lo: number, hi: number): boolean {
 
 /** Bits `shift` (12 or more) and up of an address, those of `mask`. */
 function addressBits(lo: number, hi: number, shift: number, mask: number): number {
-  return (shift < 32 ? (lo >>> shift) | (hi << (32 - shift)) : hi >>> (shift - 32)) & mask;
+  return (shift < 32 ? (lo >>> shift) | (hi << (32 - shift)) : (hi >>> (shift - 32)) | 0) & mask;
 }
 
 /** Which page of a leaf of `2 ** shift` bytes the address lies in. */
@@ -201,21 +227,18 @@ function pageInLeaf(lo: number, hi: number, pageShift: number, shift: number): n
   return high * 2 ** (32 - pageShift) + (lo >>> pageShift);
 }
 
-/** Sets the accessed bit of the table entries whose levels are the bits of `levels`. */
-function markTables(mmu: Mmu, memory: TableMemory, out: Translation, levels: number): void {
-  for (let level = 1; level < mmu.levels; level++) {
+/**
+ * Sets the accessed bit of the entries of the path whose levels are the bits of `levels`, and of the leaf, which `out` is
+ * at, with `write` marks it dirty too.
+ */
+function mark(mmu: Mmu, memory: TableMemory, out: Translation, levels: number, write: boolean): void {
+  for (let level = out.level; level < mmu.levels; level++) {
     if ((levels & (1 << level)) === 0) continue;
     const table = out.tables[level]!;
-    memory.words(table)![memory.wordIndex(table) + out.at[level]! + mmu.lowAt]! |= mmu.accessedTableLo;
+    const words = memory.words(table)!;
+    const low = memory.wordIndex(table) + out.at[level]! + mmu.lowAt;
+    const leaf = level === out.level;
+    const lo = words[low]! | (leaf ? mmu.accessedLo : mmu.accessedTableLo);
+    words[low] = leaf && write ? (lo & ~mmu.dirtyClearLo) | mmu.dirtySetLo : lo;
   }
-}
-
-/** Sets the leaf's accessed bit, and with `write` marks it dirty. */
-function markLeaf(mmu: Mmu, memory: TableMemory, out: Translation, level: number, write: boolean): void {
-  const table = out.tables[level]!;
-  const words = memory.words(table)!;
-  const low = memory.wordIndex(table) + out.at[level]! + mmu.lowAt;
-  let lo = words[low]! | mmu.accessedLo;
-  if (write) lo = (lo & ~mmu.dirtyClearLo) | mmu.dirtySetLo;
-  words[low] = lo;
 }
