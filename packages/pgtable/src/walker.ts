@@ -149,7 +149,7 @@ function walk(
   if (!isTranslated(mmu, lo, hi)) return mmu.addressFault;
   for (;;) {
     inPage = (inPage + addressBits(lo, hi, shift, mask) * 2) | 0;
-    let words: Int32Array | null | undefined;
+    let words: Int32Array | undefined;
     let at = 0;
     if (phys !== null && table < phys.frames) {
       words = phys.chunks[table >> phys.chunkShift];
@@ -157,8 +157,9 @@ function walk(
     }
     if (words === undefined) {
       out.level = level;
-      words = memory.words(table);
-      if (words === null) return FAULT_BUS;
+      const found = memory.words(table);
+      if (found === null) return FAULT_BUS;
+      words = found;
       at = (inPage + memory.wordIndex(table)) | 0;
     }
     let entryLo: number;
