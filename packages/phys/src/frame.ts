@@ -114,6 +114,8 @@ export class Phys {
   freeOrders: number;
   /** Frames from here on were never used and are free, on no list. free-area.ts only. */
   frontier: number;
+  /** Frames from here on were never given out nor touched: their contents are zero. ram.ts and page-alloc.ts only. */
+  untouched: number;
   /** First of the single free frames in front of the lists, linked by COLD_NEXT; 0 = none. page-alloc.ts only. */
   pcpHead: number;
   /** How many there are. page-alloc.ts only. */
@@ -151,6 +153,7 @@ export class Phys {
     this.freeHeads = new Int32Array(MAX_PAGE_ORDER + 1);
     this.freeOrders = 0;
     this.frontier = FIRST_FREE;
+    this.untouched = FIRST_FREE;
     this.pcpHead = 0;
     this.pcpCount = 0;
     this.pcpHigh = Math.min(PCP_HIGH, frames >> 3);
@@ -200,7 +203,10 @@ export function createPhys(options: PhysOptions): Phys {
 
 /** Throws RangeError unless `pfn` is a frame of this machine. */
 export function checkFrame(phys: Phys, pfn: number): void {
-  if (pfn >>> 0 !== pfn || pfn >= phys.frames) {
-    throw new RangeError(`pfn: expected an integer from 0 to ${phys.frames - 1}, got ${String(pfn)}`);
-  }
+  if (pfn >>> 0 !== pfn || pfn >= phys.frames) throw badFrame(phys, pfn);
+}
+
+/** Apart, so that `checkFrame` stays small enough to be compiled into its callers. */
+function badFrame(phys: Phys, pfn: number): RangeError {
+  return new RangeError(`pfn: expected an integer from 0 to ${phys.frames - 1}, got ${String(pfn)}`);
 }

@@ -62,8 +62,16 @@ function allocBlock(phys: Phys, gfp: number, order: number): number {
   phys.freeFrames -= 1 << order;
   phys.hot[(pfn << 2) + HOT_REFCOUNT] = 1;
   phys.hot[(pfn << 2) + HOT_FLAGS] = order << ORDER_SHIFT;
-  if ((gfp & GFP_ZERO) !== 0) for (let i = 0; i < 1 << order; i++) zeroFrame(phys, pfn + i);
+  const end = pfn + (1 << order);
+  if ((gfp & GFP_ZERO) !== 0) zeroFrames(phys, pfn, end);
+  if (end > phys.untouched) phys.untouched = end;
   return pfn;
+}
+
+/** Zeroes [pfn, end), but for what nobody can have written to: other threads may, without a note here. */
+function zeroFrames(phys: Phys, pfn: number, end: number): void {
+  const written = phys.shared ? end : Math.min(end, phys.untouched);
+  for (let frame = pfn; frame < written; frame++) zeroFrame(phys, frame);
 }
 
 /**

@@ -32,6 +32,7 @@ function makeChunk(phys: Phys, pfn: number): Int32Array {
 /** The words of the chunk that holds a frame, made if absent; the frame's begin at `frameWordIndex`. */
 export function frameWords(phys: Phys, pfn: number): Int32Array {
   checkFrame(phys, pfn);
+  if (pfn >= phys.untouched) phys.untouched = pfn + 1;
   const words = phys.chunks[pfn >> phys.chunkShift];
   return words !== undefined ? words : makeChunk(phys, pfn);
 }
@@ -92,7 +93,7 @@ export function frameBytes(phys: Phys, pfn: number, count: number): Uint8Array |
   checkFrame(phys, pfn);
   checkInteger('count', count, 1, phys.frames - pfn);
   if (pfn >> phys.chunkShift !== (pfn + count - 1) >> phys.chunkShift) return null;
-  frameWords(phys, pfn);
+  frameWords(phys, pfn + count - 1);
   const start = frameByteIndex(phys, pfn);
   return phys.chunkBytes[pfn >> phys.chunkShift]!.subarray(start, start + count * phys.pageSize);
 }

@@ -8,9 +8,13 @@ import {
   COLD_NEXT,
   COLD_PREV,
   COLD_PRIVATE,
+  copyFrame,
   countFrames,
   createPhys,
   drainPages,
+  frameBytes,
+  frameWordIndex,
+  frameWords,
   freePages,
   GFP_HIGHUSER_MOVABLE,
   GFP_ZERO,
@@ -146,12 +150,37 @@ describe('allocPages', () => {
     expect(out[0]).toBe(0);
   });
 
+  it.each([
+    ['writeBytes', (phys: Phys, pfn: number) => writeBytes(phys, pfn, 8, Uint8Array.of(9), 0, 1)],
+    ['frameWords', (phys: Phys, pfn: number) => (frameWords(phys, pfn)[frameWordIndex(phys, pfn) + 2] = 9)],
+    ['frameBytes', (phys: Phys, pfn: number) => (frameBytes(phys, pfn - 1, 2)![phys.pageSize + 8] = 9)],
+    ['copyFrame', (phys: Phys, pfn: number) => copyFrame(phys, pfn, written(phys))],
+  ])('GFP_ZERO zeroes a frame that was written through %s before it was ever given out', (_name, write) => {
+    const phys = createPhys({ frames: 64 });
+    const out = new Uint8Array(1);
+    frameWords(phys, 8);
+    const last = 63;
+    write(phys, last);
+    readBytes(phys, last, 8, out, 0, 1);
+    expect(out[0]).toBe(9);
+    while (allocPages(phys, GFP_ZERO, 0) > 0);
+    readBytes(phys, last, 8, out, 0, 1);
+    expect(out[0]).toBe(0);
+    checkPhys(phys);
+  });
+
   it('GFP_ZERO makes no RAM where none was touched', () => {
     const phys = createPhys({ frames: 64 });
     allocPages(phys, GFP_ZERO, 4);
     expect(phys.chunks).toEqual([]);
   });
 });
+
+/** A frame with a 9 at byte 8. */
+function written(phys: Phys): number {
+  writeBytes(phys, 40, 8, Uint8Array.of(9), 0, 1);
+  return 40;
+}
 
 describe('freePages', () => {
   it('N.15: merges buddies back to the largest blocks, in whatever order they are freed', () => {
