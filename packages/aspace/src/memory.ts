@@ -52,7 +52,7 @@ export class Memory {
     this.format = format;
     this.tables = createTables(phys, format);
     this.files = createFileCache(sched, phys);
-    this.tlbs = sched.cpus.map(() => createTlb({ pageShift: format.pageShift }));
+    this.tlbs = sched.cpus.map(() => createTlb(format));
     this.accessing = 0;
     this.policy = policy;
     this.stat = new MemoryStat();

@@ -66,7 +66,7 @@ describe.each(builds)('%s: createMm', (_, build) => {
     const memory = createMemory({ sched: createSched(), frames: 64, format: big });
     const mm = gup.createMm({ memory })!;
     expect([mm.vmas.pageSize, mm.vmas.taskSize]).toEqual([16384, 2 ** 46 - 2 ** 14]);
-    expect(memory.tlbs[0]!.pageSize).toBe(16384);
+    expect(memory.tlbs[0]!.mmu.pageShift).toBe(14);
     insertVma(mm.vmas, new Vma(0x40_0000, 0x40_0000 + 4 * 16384, RW, 0x100));
     const pages = new Uint32Array(4);
     for (const start of [0x40_0000, 0x40_2345]) {

@@ -13,6 +13,8 @@ export const ENTRY_LEAF = 2;
 export const ENTRY_NONPRESENT = 3;
 /** Only from `Mmu.hardware`: the entry is present but sets bits the hardware does not allow. */
 export const ENTRY_RESERVED = 4;
+/** Only from `Mmu.hardware`: a leaf never used, where marking it is left to software (arm64 without HA: AF is clear). */
+export const ENTRY_UNUSED = 5;
 
 /** Writable. Linux: `pte_write`. */
 export const E_WRITE = 0x1;
@@ -42,6 +44,8 @@ export const E_SHADOW_STACK = 0x800;
 export const E_INVALID = 0x1000;
 /** Only from `Mmu.hardware`: the supervisor may fetch instructions, where that is a right of its own (arm64: PXN). */
 export const E_KERNEL_EXEC = 0x2000;
+/** Only from `Mmu.hardware`: data may be read, where that is a right of its own (riscv64: R). A leaf's. */
+export const E_READ = 0x4000;
 /** Only from `Mmu.hardware`: lowest bit of a leaf's protection key, 4 bits (x86: bits 62:59; arm64: the overlay). */
 export const E_KEY_SHIFT = 16;
 

@@ -33,14 +33,23 @@ export interface FormatLevels {
   readonly inverses: ArrayLike<number>;
   /** log2 of the number of entries of the root table: `indexBits`, or fewer. */
   readonly rootBits: number;
+  /** `Translation.level` of a walk that did not come to read an entry. */
+  readonly startLevel: number;
 }
 
-/** Which addresses an MMU translates: the bits of the two masks must be all clear, or all set. */
+/**
+ * Which walks begin at all. The bits of the two masks must be all clear, or all set; `refused` and `rootEnd` are 0 and
+ * Infinity in most MMUs.
+ */
 export interface AddressRange {
   /** Bits 31:0 that must agree, int32. */
   readonly addressMaskLo: number;
   /** Bits 63:32 that must agree, int32. */
   readonly addressMaskHi: number;
+  /** ACCESS_* bits that no access may have, at any address (arm64 E0PD: ACCESS_USER). */
+  readonly refused: number;
+  /** A root table in this page or above is reserved (arm64: beyond the physical addresses of the mode). */
+  readonly rootEnd: number;
 }
 
 export interface Mmu extends FormatLevels, AddressRange {
@@ -66,6 +75,8 @@ export interface Mmu extends FormatLevels, AddressRange {
   readonly pfnHighShift: number;
   /** Accepts, at every level but 0, only what `decode` and `hardware` call a table that passes on every right. */
   readonly tableTest: EntryTest;
+  /** What those tables pass on, if not every right: E_RIGHTS, where they keep E_KERNEL_EXEC back (arm64). */
+  readonly tableRights?: number;
   /** Bits of the low word the hardware sets in a leaf it has used, if `hardware` did not report E_YOUNG. */
   readonly accessedLo: number;
   /** The same for a table entry; 0 where the hardware does not mark tables. */
@@ -76,9 +87,9 @@ export interface Mmu extends FormatLevels, AddressRange {
   readonly dirtyClearLo: number;
 
   /**
-   * What the entry means to the MMU: ENTRY_NONE (not present), ENTRY_RESERVED, ENTRY_TABLE or ENTRY_LEAF; rights as
-   * this entry gives them; of a leaf E_GLOBAL, the key, and E_YOUNG and E_DIRTY where the hardware has nothing left to
-   * set. Cold.
+   * What the entry means to the MMU: ENTRY_NONE (not present), ENTRY_RESERVED, ENTRY_UNUSED, ENTRY_TABLE or ENTRY_LEAF;
+   * rights as this entry gives them; of a leaf E_GLOBAL, the key, and E_YOUNG and E_DIRTY where the hardware has nothing
+   * left to set. Cold.
    */
   hardware(lo: number, hi: number, level: number, out: Decoded): void;
   /**
@@ -99,7 +110,7 @@ export function addressRange(from: number, to = 64): AddressRange {
   checkInteger('from', from, 12, 63);
   checkInteger('to', to, from + 1, 64);
   const mask = (1n << BigInt(to)) - (1n << BigInt(from));
-  return { addressMaskLo: bigintLow(mask), addressMaskHi: bigintHigh(mask) };
+  return { addressMaskLo: bigintLow(mask), addressMaskHi: bigintHigh(mask), refused: 0, rootEnd: Infinity };
 }
 
 /**
@@ -125,5 +136,6 @@ export function formatLevels(
     spans: Float64Array.from(shifts, (shift) => 2 ** shift),
     inverses: Float64Array.from(shifts, (shift) => 2 ** -shift),
     rootBits,
+    startLevel: levels - 1,
   };
 }

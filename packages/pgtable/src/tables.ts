@@ -4,7 +4,9 @@
  *
  * Who changes a table holds its page-table lock (Linux: `page_table_lock`, the split PTE locks); readers need none. On
  * shared memory a reader may run in between, so an entry always changes as on x86-PAE: low word cleared, high word
- * written, low word written; get-and-clear takes the low word first; a reader takes low, high, low again.
+ * written, low word written; get-and-clear takes the low word first; a reader takes low, high, low again. So it never
+ * gets half an entry; one whose low word is 0 is none or being changed. JavaScript does not promise the order of plain
+ * accesses: V8 on x86-64 keeps it (test/stress.test.ts). With `Atomics` either would take 30 ns instead of 2.
  *
  * Differs from Linux: tables hold the user half only, the root is one page, and the lock is the caller's.
  */
@@ -43,7 +45,7 @@ export const NO_TABLE = -2;
 export interface TablePorts {
   /** A zeroed page for a table: its PFN, or -ENOMEM. */
   readonly allocTable: () => number;
-  /** Takes a table page back. */
+  /** Takes a table page back, which is unhooked but may still be walked from a TLB, or without a lock. */
   readonly freeTable: (pfn: number) => void;
 }
 
@@ -116,7 +118,7 @@ function checkFormat(format: Format): void {
 }
 
 /** Throws `RangeError` unless `address` is a byte of user memory. */
-function checkUserAddress(format: Format, address: number): void {
+export function checkUserAddress(format: Format, address: number): void {
   if (!(Number.isSafeInteger(address) && address >= 0 && address < format.userEnd)) {
     throw new RangeError(`address: expected an integer from 0 to ${format.userEnd - 1}, got ${String(address)}`);
   }
@@ -125,6 +127,11 @@ function checkUserAddress(format: Format, address: number): void {
 /** Index of the entry for `address` in a table of `level`. */
 export function levelIndex(format: Format, level: number, address: number): number {
   return lowWord(address * format.inverses[level]!) & ((1 << format.indexBits) - 1);
+}
+
+/** First address of what the entry for `address` in a table of `level` covers; `%` would be a call. */
+export function entryStart(format: Format, level: number, address: number): number {
+  return Math.floor(address * format.inverses[level]!) * format.spans[level]!;
 }
 
 /** Index of the entry for `address` in its leaf table. Linux: `pte_index`. */
@@ -170,13 +177,13 @@ export function clearEntry(tables: Tables, table: number, index: number, old: En
   words[at + format.highAt] = 0;
 }
 
-/** Index of the first entry of a table, from `index` on, that is not none; the number of entries when there is none. */
-export function nextUsed(tables: Tables, table: number, index: number): number {
+/** Index of the first entry of a table, from `index` up to `end`, that is not none; `end` when there is none. */
+export function nextUsed(tables: Tables, table: number, index: number, end: number = tables.entries): number {
   const words = frameWords(tables.phys, table);
   const base = frameWordIndex(tables.phys, table);
   let at = base + index * 2;
-  const end = base + tables.entries * 2;
-  while (at < end && (words[at]! | words[at + 1]!) === 0) at += 2;
+  const last = base + end * 2;
+  while (at < last && (words[at]! | words[at + 1]!) === 0) at += 2;
   return (at - base) >> 1;
 }
 

@@ -1,169 +1,352 @@
 /**
- * The translation cache of one CPU, tagged by root table (as with one PCID for each root). Only its CPU looks up and
- * inserts; whoever changes page tables flushes it, by IPI in Linux (`flush_tlb_page`, `flush_tlb_range`,
- * `flush_tlb_mm`). Intel SDM volume 3, "Caching translation information".
+ * The translation cache of one CPU. Only its CPU looks up and inserts; whoever changes page tables flushes it, by IPI in
+ * Linux (`flush_tlb_page`, `flush_tlb_range`, `flush_tlb_mm`). Intel SDM volume 3, "Caching translation information";
+ * Arm ARM, "Translation Lookaside Buffers".
+ *
+ * A tag tells address spaces apart: a PCID, an ASID, or, where every root has its own, the PFN of the root table. A
+ * translation with E_GLOBAL (x86: G; arm64: not nG) answers under every tag. Pages are named by number: the address
+ * divided by the page size, which is exact for every 64-bit address; functions that take addresses take those of user
+ * memory.
  *
  * Direct mapped, one page an entry: a huge leaf is cached page by page, and a flush of any of its pages drops all of
- * them, as INVLPG does. An entry that lacks a right is a miss, so the walk finds the fault or the newer entry; a write
- * through an entry whose leaf is not dirty walks again, which sets Dirty. Differs: tables are not cached, global
- * entries are flushed like others.
+ * them, as INVLPG does. An entry that refuses the access is a miss, so the walk finds the fault or the newer entry; a
+ * write through an entry whose leaf is not dirty walks again, which sets Dirty. Differs: contiguous entries are not cached
+ * as one.
  *
- * Layout of `words`, four a slot; the slot of a page is (page number ^ root) mod slots:
+ * Layout: `pages[slot]` is the page number; `words` has four a slot:
  *
  * | word | value |
  * |---|---|
- * | 0 | PFN of the root table; 0: empty |
- * | 1 | page number (address / page size), bits 31:0 |
- * | 2 | PFN |
- * | 3 | 7:0 E_WRITE, E_USER, E_EXEC, E_DIRTY; 15:8 log2 of the pages the leaf maps; 31:16 page number, bits 47:32 |
+ * | 0 | tag + 1; -1: global; 0: empty |
+ * | 1 | PFN |
+ * | 2 | bit n: a hit for access n (ACCESS_* bits together); 0 in debug mode: word 3 decides |
+ * | 3 | 25:0 E_* flags of the translation; 31:26 log2 of the pages the leaf maps |
+ *
+ * The slot of a page is (page number ^ tag) mod slots, of a global one page number mod slots. Asking `Mmu.permits` at every
+ * hit instead of word 2 took 15 ns instead of 6; `rights` remembers it for a few values of flags, so inserts seldom ask.
  */
-import { alignDown, checkInteger, highWord, lowWord } from '@mmkit/base';
-import { ACCESS_WRITE, accessRights } from './access.ts';
-import { E_DIRTY, E_RIGHTS } from './flags.ts';
+import { alignDown, checkInteger, lowWord } from '@mmkit/base';
+import { ACCESS_WRITE } from './access.ts';
+import { E_DIRTY, E_GLOBAL } from './flags.ts';
 import { PFN_LIMIT } from './format.ts';
+import type { Mmu } from './mmu.ts';
+import { checkUse, createTlbCheck, TlbCheck, type TlbCheckOptions } from './tlb-check.ts';
+import { forgetLeaves, forgetTables, WalkCache } from './walk-cache.ts';
 import type { Translation } from './walker.ts';
 
+/** `tlbFlushPages`: translations of the tag. */
+export const FLUSH_TAG = 1;
+/** `tlbFlushPages`: translations of every other tag. */
+export const FLUSH_OTHERS = 2;
+/** `tlbFlushPages`: global translations. */
+export const FLUSH_GLOBAL = 4;
+
 const SLOT_SHIFT = 2;
-const ROOT = 0;
-const PAGE = 1;
-const PFN = 2;
+const TAG = 0;
+const PFN = 1;
+const ALLOWED = 2;
 const FLAGS = 3;
-const LEAF_SHIFT = 8;
-const LEAF_MASK = 0xff;
-const HIGH_SHIFT = 16;
-const HIGH_MASK = 0xffff_0000 | 0;
-const PAGE_WORD = 0x1_0000_0000;
+const FLAGS_MASK = 0x03ff_ffff;
+const LEAF_SHIFT = 26;
+const EMPTY = 0;
+const GLOBAL = -1;
+/** Numbers of accesses: all ACCESS_* bits together are below. */
+const ACCESSES = 32;
+/** Values of flags remembered, a power of two. */
+const RIGHTS = 16;
+/** Above every page number. */
+const END = 2 ** 52;
 
 export class Tlb {
-  /** The page size, bytes. */
-  readonly pageSize: number;
+  /** Says who may do what with a cached translation. */
+  readonly mmu: Mmu;
   /** log2 of the page size. */
   readonly pageShift: number;
+  /** `1 / page size`, exact. */
+  readonly inverse: number;
   /** Number of slots, a power of two. */
   readonly slots: number;
   /** See the layout. This file only. */
   readonly words: Int32Array;
+  /** See the layout. This file only. */
+  readonly pages: Float64Array;
+  /** Word 2 for the flags in the word before it, by the flags' hash; -1 in the first: unused. This file only. */
+  readonly rights: Int32Array;
+  /** What it knows of walks. tlb-translate.ts only. */
+  readonly walks: WalkCache;
+  /** Looks for stale translations at every hit, or null. */
+  readonly check: TlbCheck | null;
   /** True when an entry of a huge leaf may be present. This file only. */
   huge: boolean;
+  /** True when a global entry may be present. This file only. */
+  global: boolean;
   /** Lookups that gave a frame. */
   hits: number;
   /** Lookups that did not. */
   misses: number;
+  /** Inserts that pushed out the translation of another page or tag. */
+  evictions: number;
   /** Flushes of any kind; calls counted, not entries. */
   flushes: number;
+  /** Translations that flushes dropped. */
+  dropped: number;
 
-  constructor(slots: number, pageShift: number) {
-    this.pageSize = 2 ** pageShift;
-    this.pageShift = pageShift;
+  constructor(mmu: Mmu, slots: number, check: TlbCheck | null) {
+    this.mmu = mmu;
+    this.pageShift = mmu.pageShift;
+    this.inverse = 2 ** -mmu.pageShift;
     this.slots = slots;
     this.words = new Int32Array(slots << SLOT_SHIFT);
+    this.pages = new Float64Array(slots);
+    this.rights = new Int32Array(RIGHTS * 2).fill(-1);
+    this.walks = new WalkCache(mmu.indexBits);
+    this.check = check;
     this.huge = false;
+    this.global = false;
     this.hits = 0;
     this.misses = 0;
+    this.evictions = 0;
     this.flushes = 0;
+    this.dropped = 0;
+  }
+}
+
+/** What one slot holds. A scratch object. */
+export class TlbEntry {
+  /** Tag it answers under; -1: every tag. */
+  tag: number;
+  /** Page number. */
+  page: number;
+  /** Frame of that page. */
+  pfn: number;
+  /** E_* flags, as `Translation.flags`. */
+  flags: number;
+
+  constructor() {
+    this.tag = 0;
+    this.page = 0;
+    this.pfn = 0;
+    this.flags = 0;
   }
 }
 
 export interface TlbOptions {
   /** Number of translations it holds, a power of two up to 65536; 64 unless given. */
   readonly slots?: number;
-  /** log2 of the page size; 12 unless given. */
-  readonly pageShift?: number;
+  /** Debug mode: every hit is compared with the tables as they are then. Off unless given. */
+  readonly check?: TlbCheckOptions;
 }
 
-/** Makes an empty TLB. */
-export function createTlb(options: TlbOptions = {}): Tlb {
-  const { slots = 64, pageShift = 12 } = options;
+/** Makes an empty TLB for translations of `mmu`. */
+export function createTlb(mmu: Mmu, options: TlbOptions = {}): Tlb {
+  const { slots = 64, check } = options;
   checkInteger('slots', slots, 1, 0x1_0000);
   if ((slots & (slots - 1)) !== 0) throw new RangeError(`slots: expected a power of two, got ${slots}`);
-  checkInteger('pageShift', pageShift, 12, 16);
-  return new Tlb(slots, pageShift);
+  return new Tlb(mmu, slots, check === undefined ? null : createTlbCheck(mmu, check));
 }
 
-/** Index of the first word of the slot for a page number. */
-function slotAt(tlb: Tlb, root: number, page: number): number {
-  return ((lowWord(page) ^ root) & (tlb.slots - 1)) << SLOT_SHIFT;
+/** Makes a scratch entry. */
+export function createTlbEntry(): TlbEntry {
+  return new TlbEntry();
 }
 
-/** Frame of the page of `address` for `access` (ACCESS_*), or -1: walk the tables, then `tlbInsert`. */
-export function tlbLookup(tlb: Tlb, root: number, address: number, access: number): number {
-  const { words } = tlb;
-  const page = Math.floor(address / tlb.pageSize);
-  const at = slotAt(tlb, root, page);
-  const need = accessRights(access) | ((access & ACCESS_WRITE) !== 0 ? E_DIRTY : 0);
-  const high = highWord(page) << HIGH_SHIFT;
-  if (words[at + ROOT] === root && words[at + PAGE] === lowWord(page)) {
-    if ((words[at + FLAGS]! & (need | HIGH_MASK)) === (need | high)) {
-      tlb.hits++;
-      return words[at + PFN]!;
-    }
+/**
+ * Frame of the page of `address` (any integer from 0 to 2^53 − 1) under `tag` (0 to 2^30) for `access` (ACCESS_*), or -1:
+ * walk the tables, then `tlbInsert`. In debug mode see `TlbCheckOptions.report`.
+ */
+export function tlbLookup(tlb: Tlb, tag: number, address: number, access: number): number {
+  return tlbLookupPage(tlb, tag, Math.floor(address * tlb.inverse), access);
+}
+
+/** The same for a page number, 0 to 2^52 − 1. */
+export function tlbLookupPage(tlb: Tlb, tag: number, page: number, access: number): number {
+  const { words, pages } = tlb;
+  // Not `lowWord`: what others give it made this 1 ns slower.
+  const slot = ((page | 0) ^ tag) & (tlb.slots - 1);
+  const at = slot << SLOT_SHIFT;
+  if (words[at + TAG] === tag + 1 && pages[slot] === page && ((words[at + ALLOWED]! >>> access) & 1) !== 0) {
+    tlb.hits++;
+    return words[at + PFN]!;
   }
-  tlb.misses++;
-  return -1;
+  return lookupRest(tlb, tag, page, access);
 }
 
-/** Keeps what `hwWalk` found for `address` under `root`; a frame of 2^29 or more, which is no RAM, is not kept. */
-export function tlbInsert(tlb: Tlb, root: number, address: number, translation: Translation): void {
+/** The lookup among global entries, and all of it in debug mode. */
+function lookupRest(tlb: Tlb, tag: number, page: number, access: number): number {
+  const { words, check } = tlb;
+  const at = tlb.global || check !== null ? find(tlb, tag, page) : -1;
+  const flags = at < 0 ? 0 : words[at + FLAGS]! & FLAGS_MASK;
+  if (at < 0 || ((allowed(tlb, flags) >>> access) & 1) === 0) {
+    tlb.misses++;
+    return -1;
+  }
+  const pfn = words[at + PFN]!;
+  if (check !== null) checkUse(check, tag, page, pfn, flags, access);
+  tlb.hits++;
+  return pfn;
+}
+
+/** Index of the first word of the slot that answers for `page` under `tag`, or -1. */
+function find(tlb: Tlb, tag: number, page: number): number {
+  const { words, pages } = tlb;
+  const mask = tlb.slots - 1;
+  const own = (lowWord(page) ^ tag) & mask;
+  if (words[(own << SLOT_SHIFT) + TAG] === tag + 1 && pages[own] === page) return own << SLOT_SHIFT;
+  const shared = lowWord(page) & mask;
+  return words[(shared << SLOT_SHIFT) + TAG] === GLOBAL && pages[shared] === page ? shared << SLOT_SHIFT : -1;
+}
+
+/** Keeps what a walk found for `address` under `tag`; a frame of 2^29 or more, which is no RAM, is not kept. */
+export function tlbInsert(tlb: Tlb, tag: number, address: number, translation: Translation): void {
+  tlbInsertPage(tlb, tag, Math.floor(address * tlb.inverse), translation);
+}
+
+/** The same for a page number. */
+export function tlbInsertPage(tlb: Tlb, tag: number, page: number, translation: Translation): void {
   const { pfn, shift, flags } = translation;
   if (pfn >= PFN_LIMIT) return;
-  const { words } = tlb;
-  const page = Math.floor(address / tlb.pageSize);
-  const at = slotAt(tlb, root, page);
   const leafShift = shift - tlb.pageShift;
-  words[at + ROOT] = root;
-  words[at + PAGE] = lowWord(page);
-  words[at + PFN] = pfn;
-  words[at + FLAGS] = (flags & (E_RIGHTS | E_DIRTY)) | (leafShift << LEAF_SHIFT) | (highWord(page) << HIGH_SHIFT);
   if (leafShift > 0) tlb.huge = true;
+  insertWords(tlb, tag, page, pfn, allowed(tlb, flags), flags | (leafShift << LEAF_SHIFT));
 }
 
-/** Drops what is cached for the page of `address` under `root`, a whole huge leaf included. x86: INVLPG. */
-export function tlbFlushPage(tlb: Tlb, root: number, address: number): void {
-  tlb.flushes++;
-  const page = Math.floor(address / tlb.pageSize);
-  flushPages(tlb, root, page, page + 1);
+/** The same with words 1 to 3 of the slot given. This package only. */
+export function insertWords(tlb: Tlb, tag: number, page: number, pfn: number, accesses: number, flags: number): void {
+  const { words, pages } = tlb;
+  const global = (flags & E_GLOBAL) !== 0;
+  const slot = ((page | 0) ^ (global ? 0 : tag)) & (tlb.slots - 1);
+  const at = slot << SLOT_SHIFT;
+  const owner = global ? GLOBAL : tag + 1;
+  const before = words[at + TAG]!;
+  if (before !== EMPTY && (before !== owner || pages[slot] !== page)) tlb.evictions++;
+  pages[slot] = page;
+  words[at + TAG] = owner;
+  words[at + PFN] = pfn;
+  words[at + ALLOWED] = tlb.check === null ? accesses : 0;
+  words[at + FLAGS] = flags;
+  if (global) tlb.global = true;
+}
+
+/** The accesses that `flags` permit without a walk, as of word 2. */
+function allowed(tlb: Tlb, flags: number): number {
+  const { rights } = tlb;
+  const at = ((flags ^ (flags >>> 13)) & (RIGHTS - 1)) << 1;
+  if (rights[at] !== flags) {
+    rights[at] = flags;
+    rights[at + 1] = allowedAccesses(tlb.mmu, flags);
+  }
+  return rights[at + 1]!;
+}
+
+/** Bit n: `flags`, of a leaf that need not be marked used, permit access n without marking it. This package only. */
+export function allowedAccesses(mmu: Mmu, flags: number): number {
+  const refused = mmu.refused | ((flags & E_DIRTY) === 0 ? ACCESS_WRITE : 0);
+  let bits = 0;
+  for (let access = 0; access < ACCESSES; access++) {
+    if ((access & refused) === 0 && mmu.permits(mmu, flags, access) === 0) bits |= 1 << access;
+  }
+  return bits;
+}
+
+/**
+ * To be called when the MMU's answers have changed without a flush being due (x86: PKRU was written): what is cached
+ * stays, who may use it is asked again.
+ */
+export function tlbRightsChanged(tlb: Tlb): void {
+  const { words } = tlb;
+  tlb.rights.fill(-1);
+  forgetLeaves(tlb.walks);
+  for (let at = 0; at < words.length; at += 1 << SLOT_SHIFT) {
+    if (words[at + TAG] !== EMPTY) words[at + ALLOWED] = allowed(tlb, words[at + FLAGS]! & FLAGS_MASK);
+  }
+}
+
+/** Drops what is cached for the page of `address` under `tag`, a whole huge leaf included. x86: INVLPG; arm64: VAE1. */
+export function tlbFlushPage(tlb: Tlb, tag: number, address: number): void {
+  const page = Math.floor(address * tlb.inverse);
+  tlbFlushPages(tlb, FLUSH_TAG | FLUSH_GLOBAL, tag, page, page + 1);
 }
 
 /** The same for every page that [start, end) touches. Linux: `flush_tlb_range`. */
-export function tlbFlushRange(tlb: Tlb, root: number, start: number, end: number): void {
-  tlb.flushes++;
-  if (start >= end) return;
-  flushPages(tlb, root, Math.floor(start / tlb.pageSize), Math.floor((end - 1) / tlb.pageSize) + 1);
+export function tlbFlushRange(tlb: Tlb, tag: number, start: number, end: number): void {
+  const first = Math.floor(start * tlb.inverse);
+  const last = start < end ? Math.floor((end - 1) * tlb.inverse) : first - 1;
+  tlbFlushPages(tlb, FLUSH_TAG | FLUSH_GLOBAL, tag, first, last + 1);
 }
 
-/** Drops every entry under `root` whose leaf maps a page from `first` to `end - 1`. */
-function flushPages(tlb: Tlb, root: number, first: number, end: number): void {
-  const { words } = tlb;
-  if (!tlb.huge && end - first <= tlb.slots) {
-    for (let page = first; page < end; page++) {
-      const at = slotAt(tlb, root, page);
-      if (words[at + ROOT] === root && pageOf(words, at) === page) words[at + ROOT] = 0;
+/**
+ * Drops everything under `tag` but what is global. x86: MOV to CR3, INVPCID type 1; arm64: ASIDE1; Linux:
+ * `flush_tlb_mm`. Also to be done before another address space gets the tag.
+ */
+export function tlbFlushTag(tlb: Tlb, tag: number): void {
+  tlbFlushPages(tlb, FLUSH_TAG, tag, 0, END);
+}
+
+/** Drops everything but what is global. x86: INVPCID type 3. */
+export function tlbFlushNonGlobal(tlb: Tlb): void {
+  tlbFlushPages(tlb, FLUSH_TAG | FLUSH_OTHERS, 0, 0, END);
+}
+
+/** Drops everything. x86: INVPCID type 2, a change of CR4.PGE; arm64: VMALLE1; Linux: `flush_tlb_all`. */
+export function tlbFlushAll(tlb: Tlb): void {
+  tlbFlushPages(tlb, FLUSH_TAG | FLUSH_OTHERS | FLUSH_GLOBAL, 0, 0, END);
+  tlb.huge = false;
+  tlb.global = false;
+}
+
+/**
+ * Drops the translations that `which` names (FLUSH_* together) whose leaf maps a page from `first` to `end - 1`. All
+ * other flushes are cases of this one; those without a name: INVPCID type 0 is FLUSH_TAG for one page, arm64's VAAE1 all
+ * three for one page.
+ */
+export function tlbFlushPages(tlb: Tlb, which: number, tag: number, first: number, end: number): void {
+  tlb.flushes++;
+  if (first >= end) return;
+  forgetTables(tlb.walks);
+  if (tlb.huge || (which & FLUSH_OTHERS) !== 0 || end - first > tlb.slots) {
+    for (let slot = 0; slot < tlb.slots; slot++) {
+      if (isNamed(tlb, which, tag, slot) && overlaps(tlb, slot, first, end)) drop(tlb, slot);
     }
     return;
   }
-  for (let at = 0; at < words.length; at += 1 << SLOT_SHIFT) {
-    if (words[at + ROOT] !== root) continue;
-    const pages = 2 ** ((words[at + FLAGS]! >>> LEAF_SHIFT) & LEAF_MASK);
-    const leaf = alignDown(pageOf(words, at), pages);
-    if (leaf < end && leaf + pages > first) words[at + ROOT] = 0;
+  const mask = tlb.slots - 1;
+  for (let page = first; page < end; page++) {
+    const slot = (lowWord(page) ^ tag) & mask;
+    if (isNamed(tlb, which, tag, slot) && tlb.pages[slot] === page) drop(tlb, slot);
+    const shared = lowWord(page) & mask;
+    if (tlb.global && isNamed(tlb, which, tag, shared) && tlb.pages[shared] === page) drop(tlb, shared);
   }
 }
 
-/** The page number of the slot at `at`. */
-function pageOf(words: Int32Array, at: number): number {
-  return (words[at + FLAGS]! >>> HIGH_SHIFT) * PAGE_WORD + (words[at + PAGE]! >>> 0);
+/** True when the slot's entry is one of those that `which` and `tag` name. */
+function isNamed(tlb: Tlb, which: number, tag: number, slot: number): boolean {
+  const owner = tlb.words[(slot << SLOT_SHIFT) + TAG]!;
+  if (owner === EMPTY) return false;
+  if (owner === GLOBAL) return (which & FLUSH_GLOBAL) !== 0;
+  return (which & (owner === tag + 1 ? FLUSH_TAG : FLUSH_OTHERS)) !== 0;
 }
 
-/** Drops everything under `root`. Linux: `flush_tlb_mm`; also to be done before its page becomes another root. */
-export function tlbFlushRoot(tlb: Tlb, root: number): void {
+/** True when the leaf of the slot's entry maps one of the pages. */
+function overlaps(tlb: Tlb, slot: number, first: number, end: number): boolean {
+  const pages = 2 ** (tlb.words[(slot << SLOT_SHIFT) + FLAGS]! >>> LEAF_SHIFT);
+  const leaf = alignDown(tlb.pages[slot]!, pages);
+  return leaf < end && leaf + pages > first;
+}
+
+function drop(tlb: Tlb, slot: number): void {
+  tlb.words[(slot << SLOT_SHIFT) + TAG] = EMPTY;
+  tlb.dropped++;
+}
+
+/** What slot `slot` (0 to `slots - 1`) holds; false when it is empty, and then `out` is as it was. */
+export function tlbEntryAt(tlb: Tlb, slot: number, out: TlbEntry): boolean {
   const { words } = tlb;
-  tlb.flushes++;
-  for (let at = 0; at < words.length; at += 1 << SLOT_SHIFT) if (words[at + ROOT] === root) words[at + ROOT] = 0;
-}
-
-/** Drops everything. Linux: `flush_tlb_all`. */
-export function tlbFlushAll(tlb: Tlb): void {
-  tlb.flushes++;
-  tlb.words.fill(0);
-  tlb.huge = false;
+  const at = slot << SLOT_SHIFT;
+  const owner = words[at + TAG]!;
+  if (owner === EMPTY) return false;
+  out.tag = owner === GLOBAL ? -1 : owner - 1;
+  out.page = tlb.pages[slot]!;
+  out.pfn = words[at + PFN]!;
+  out.flags = words[at + FLAGS]! & FLAGS_MASK;
+  return true;
 }

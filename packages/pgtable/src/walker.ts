@@ -13,7 +13,7 @@
  */
 import { bigintHigh, bigintLow, checkAddress, highWord, lowWord } from '@mmkit/base';
 import { frameWordIndex, type Phys } from '@mmkit/phys';
-import { ACCESS_WRITE, FAULT_BUS, FAULT_NOT_PRESENT, FAULT_RESERVED } from './access.ts';
+import { ACCESS_WRITE, FAULT_ACCESS_FLAG, FAULT_BUS, FAULT_NOT_PRESENT, FAULT_RESERVED } from './access.ts';
 import {
   createDecoded,
   type Decoded,
@@ -24,6 +24,7 @@ import {
   ENTRY_LEAF,
   ENTRY_NONE,
   ENTRY_RESERVED,
+  ENTRY_UNUSED,
 } from './flags.ts';
 import type { TableMemory } from './memory.ts';
 import type { Mmu } from './mmu.ts';
@@ -38,7 +39,7 @@ const ALL_RIGHTS = E_RIGHTS | E_KERNEL_EXEC;
 export class Translation {
   /** Frame of the page that holds the address; may lie outside RAM. Only after success. */
   pfn: number;
-  /** Level of the leaf; after a fault, of the entry the walk ended at. */
+  /** Level of the leaf; after a fault, of the entry the walk ended at, or `Mmu.startLevel`. */
   level: number;
   /** log2 of the bytes the leaf maps. Only after success. */
   shift: number;
@@ -136,6 +137,7 @@ function walk(
   out: Translation,
 ): number {
   const { lowAt, highAt, indexBits, accessedTableLo, pfnLowShift, pfnHighMask, pfnHighShift } = mmu;
+  const { tableRights = ALL_RIGHTS } = mmu;
   const { maskLo, wantLo, maskHi, wantHi } = mmu.tableTest;
   const { decoded } = out;
   let level = mmu.levels - 1;
@@ -145,8 +147,14 @@ function walk(
   let mask = (1 << mmu.rootBits) - 1;
   let rights = ALL_RIGHTS;
   let unmarked = 0;
-  out.level = level;
-  if (!isTranslated(mmu, lo, hi)) return mmu.addressFault;
+  if (!isTranslated(mmu, lo, hi) || (access & mmu.refused) !== 0) {
+    out.level = mmu.startLevel;
+    return mmu.addressFault;
+  }
+  if (phys === null && root >= mmu.rootEnd) {
+    out.level = mmu.startLevel;
+    return FAULT_RESERVED;
+  }
   for (;;) {
     inPage = (inPage + addressBits(lo, hi, shift, mask) * 2) | 0;
     let words: Int32Array | undefined;
@@ -171,11 +179,13 @@ function walk(
     if (keepPath) keepEntry(out, level, table, inPage, entryLo, entryHi);
     if (level > 0 && (entryLo & maskLo) === wantLo && (entryHi & maskHi) === wantHi) {
       table = (entryLo >>> pfnLowShift) | ((entryHi & pfnHighMask) << pfnHighShift);
+      rights &= tableRights;
     } else {
       out.level = level;
       mmu.hardware(entryLo, entryHi, level, decoded);
       if (decoded.kind === ENTRY_NONE) return FAULT_NOT_PRESENT;
       if (decoded.kind === ENTRY_RESERVED) return FAULT_RESERVED;
+      if (decoded.kind === ENTRY_UNUSED) return FAULT_ACCESS_FLAG;
       rights &= decoded.flags;
       if (decoded.kind === ENTRY_LEAF) break;
       table = decoded.pfn;

@@ -13,7 +13,9 @@ import {
   E_EXEC,
   E_USER,
   E_WRITE,
+  FAULT_ACCESS_FLAG,
   FAULT_BUS,
+  FAULT_KEY,
   FAULT_NON_CANONICAL,
   FAULT_NOT_PRESENT,
   FAULT_PROTECTION,
@@ -186,13 +188,24 @@ describe('N.20: the syndrome of an abort', () => {
     ['translation L3, kernel write', FAULT_NOT_PRESENT, ACCESS_WRITE, 0, 0x9600_0047],
     ['translation L3, kernel fetch', FAULT_NOT_PRESENT, ACCESS_EXEC, 0, 0x8600_0007],
     ['external abort on the walk L1', FAULT_BUS, USER_READ, 2, 0x9200_0015],
+    ['external abort on the walk L-1', FAULT_BUS, USER_READ, 4, 0x9200_0013],
+    ['external abort of the access, user write', FAULT_BUS, USER_WRITE, -1, 0x9200_0050],
+    ['external abort of the access, kernel fetch', FAULT_BUS, ACCESS_EXEC, -1, 0x8600_0010],
+    ['address size L0, kernel write', FAULT_RESERVED, ACCESS_WRITE, 3, 0x9600_0040],
+    ['address size L3, user fetch', FAULT_RESERVED, USER_EXEC, 0, 0x8200_0003],
+    ['address size L-1, user read', FAULT_RESERVED, USER_READ, 4, 0x9200_0029],
+    ['translation L-1, user write', FAULT_NOT_PRESENT, USER_WRITE, 4, 0x9200_006b],
+    ['access flag L1, kernel read', FAULT_ACCESS_FLAG, ACCESS_READ, 2, 0x9600_0009],
+    ['access flag L3, user write', FAULT_ACCESS_FLAG, USER_WRITE, 0, 0x9200_004b],
   ])('%s', (_name, fault, access, level, esr) => {
     expect(abortSyndrome(fault, access, level)).toBe(esr);
   });
 
-  it('a kind of fault that arm64 does not have has none', () => {
-    for (const fault of [0, FAULT_NON_CANONICAL, FAULT_RESERVED]) {
-      expect(codeOf(() => abortSyndrome(fault, USER_READ, 0))).toBe('NOT_AN_ABORT');
-    }
+  it('a kind of fault that arm64 does not have, or not at that level, has none', () => {
+    const refused = (fault: number, level: number): unknown => codeOf(() => abortSyndrome(fault, USER_READ, level));
+    for (const fault of [0, FAULT_NON_CANONICAL, FAULT_KEY]) expect(refused(fault, 0)).toBe('NOT_AN_ABORT');
+    for (const fault of [FAULT_ACCESS_FLAG, FAULT_PROTECTION]) expect(refused(fault, 4)).toBe('NOT_AN_ABORT');
+    for (const fault of [FAULT_NOT_PRESENT, FAULT_RESERVED]) expect(refused(fault, -1)).toBe('NOT_AN_ABORT');
+    for (const level of [-2, 5, 0.5]) expect(() => abortSyndrome(FAULT_BUS, 0, level)).toThrow(RangeError);
   });
 });

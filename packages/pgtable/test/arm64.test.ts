@@ -1,5 +1,4 @@
 import { bigintHigh, bigintLow, wordsToBigint } from '@mmkit/base';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   ACCESS_EXEC,
@@ -29,7 +28,6 @@ import {
   ENTRY_RESERVED,
   ENTRY_TABLE,
   type EntryTest,
-  PFN_LIMIT,
   setDecoded,
   x86_64,
 } from '@mmkit/pgtable';
@@ -212,121 +210,6 @@ describe('N.20: arm64 entries', () => {
     expect(codeOf(() => leaf(0x200, E_INVALID, 1))).toBe('BAD_ENTRY');
     d.kind = ENTRY_RESERVED;
     expect(codeOf(() => encode(d, 1))).toBe('BAD_ENTRY');
-  });
-});
-
-/** Any 64-bit entry, with the bits that tell the kinds apart often set. */
-const anyEntry: fc.Arbitrary<bigint> = fc
-  .tuple(
-    fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-    fc.constantFrom(0n, 1n, 2n, 3n, 0x800n, 0x802n, 0x43n, 0xc3n, 0xfc3n),
-  )
-  .map(([value, low]) => (value & ~0xfffn) | (value & 0x73cn) | low);
-const anyLevel: fc.Arbitrary<number> = fc.integer({ min: 0, max: 3 });
-
-describe('N.20: properties of arm64 entries', () => {
-  it('encode(decode(x)) is x for every 64-bit value', () => {
-    fc.assert(
-      fc.property(anyEntry, anyLevel, (raw, level) => {
-        expect(encode(decode(raw, level), level)).toBe(raw);
-      }),
-      { numRuns: 5000 },
-    );
-  });
-
-  it('decode(encode(x)) is x for every leaf', () => {
-    const pfns = fc.integer({ min: 0, max: 2 ** 36 - 1 });
-    const kinds = fc.constantFrom(0, E_GLOBAL, E_PROTNONE, E_INVALID);
-    fc.assert(
-      fc.property(
-        pfns,
-        fc.integer({ min: 0, max: 0x1ff }),
-        kinds,
-        fc.integer({ min: 0, max: 2 }),
-        (pfn, bits, kind, level) => {
-          const aligned = pfn - (pfn % 512 ** level);
-          let flags = (bits & ~(E_GLOBAL | E_SOFT_DIRTY)) | kind;
-          if (kind === E_PROTNONE) flags &= ~(E_USER | E_EXEC);
-          if (kind === E_INVALID) flags |= E_USER;
-          expect(decode(leaf(aligned, flags, level), level)).toMatchObject({ kind: ENTRY_LEAF, pfn: aligned, flags });
-        },
-      ),
-      { numRuns: 2000 },
-    );
-  });
-
-  it('decode(encode(x)) is x for every table', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: 2 ** 36 - 1 }), fc.integer({ min: 0, max: 7 }), (pfn, flags) => {
-        const d = createDecoded();
-        setDecoded(d, ENTRY_TABLE, pfn, flags);
-        expect(decode(encode(d, 1), 1)).toEqual(d);
-      }),
-    );
-  });
-
-  it('decode(encode(x)) is x for every swap entry', () => {
-    const offsets = fc.integer({ min: 0, max: 2 ** 50 - 1 });
-    const marks = fc.constantFrom(0, E_EXCLUSIVE, E_UFFD_WP, E_EXCLUSIVE | E_UFFD_WP);
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: 31 }), offsets, marks, (type, offset, flags) => {
-        fc.pre(type + offset + flags > 0);
-        expect(decode(swap(type, offset, flags))).toMatchObject({ kind: ENTRY_NONPRESENT, type, offset, flags });
-      }),
-    );
-  });
-
-  it('leaves of one level differ by their PFNs alone, PROT_NONE or not', () => {
-    const pfns = fc.integer({ min: 0, max: PFN_LIMIT - 1 });
-    fc.assert(
-      fc.property(pfns, fc.constantFrom(USED | E_WRITE, E_PROTNONE | E_YOUNG), (pfn, flags) => {
-        expect(leaf(pfn, flags) ^ leaf(0, flags)).toBe(BigInt(pfn) << 12n);
-      }),
-    );
-  });
-
-  it('leafTest accepts only what decode calls present, permitted, not special, with a countable PFN', () => {
-    const rights = fc.integer({ min: 0, max: 7 });
-    let accepted = 0;
-    fc.assert(
-      fc.property(anyEntry, rights, rights, (raw, access, inherited) => {
-        const need =
-          ((access & ACCESS_WRITE) !== 0 ? E_WRITE : 0) | ((access & ACCESS_EXEC) !== 0 ? E_EXEC : 0) | E_USER;
-        // The PFN's high bits are nearly always beyond the limit: clear them in half of the cases.
-        const value = (raw & 1n) !== 0n && access < 4 ? raw & ~0x7100_fe00_0000_0000n : raw;
-        if (!accepts(arm64.leafTest(access, inherited), value)) return;
-        accepted++;
-        const { kind, flags, pfn } = decode(value);
-        expect(kind).toBe(ENTRY_LEAF);
-        expect(flags & (need | E_SPECIAL | E_PROTNONE | E_INVALID)).toBe(need);
-        expect(inherited & need).toBe(need);
-        expect(hardware(value)).toMatchObject({ kind: ENTRY_LEAF, pfn });
-        expect(pfn).toBeLessThan(PFN_LIMIT);
-        expect(pfn).toBe(
-          (bigintLow(value) >>> arm64.pfnLowShift) | ((bigintHigh(value) & arm64.pfnHighMask) << arm64.pfnHighShift),
-        );
-      }),
-      { numRuns: 5000 },
-    );
-    expect(accepted).toBeGreaterThan(0);
-  });
-
-  it('tableTest accepts only tables that pass on every right', () => {
-    let accepted = 0;
-    fc.assert(
-      fc.property(anyEntry, fc.integer({ min: 1, max: 3 }), fc.boolean(), (raw, level, low) => {
-        const value = low ? raw & ~0x7000_fe00_0000_0000n : raw;
-        if (!accepts(arm64.tableTest, value)) return;
-        accepted++;
-        const { kind, flags, pfn } = decode(value, level);
-        expect(kind).toBe(ENTRY_TABLE);
-        expect(hardware(value, level)).toMatchObject({ kind: ENTRY_TABLE, pfn });
-        expect(flags & E_RIGHTS).toBe(E_RIGHTS);
-        expect(pfn).toBeLessThan(PFN_LIMIT);
-      }),
-      { numRuns: 2000 },
-    );
-    expect(accepted).toBeGreaterThan(0);
   });
 });
 

@@ -1,39 +1,34 @@
 import { ENOMEM } from '@mmkit/base';
 import { allocPages, frameWordIndex, frameWords } from '@mmkit/phys';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   arm64,
-  ACCESS_EXEC,
-  ACCESS_READ,
-  ACCESS_USER,
-  ACCESS_WRITE,
+  createCursor,
   createDecoded,
   createEntry,
-  createTranslation,
+  createTables,
   type Decoded,
-  E_EXEC,
   E_INVALID,
   E_PROTNONE,
   E_RIGHTS,
-  E_SOFT_DIRTY,
   E_USER,
   E_WRITE,
   E_YOUNG,
   ENTRY_LEAF,
   ENTRY_NONE,
-  ENTRY_NONPRESENT,
-  FAULT_NOT_PRESENT,
-  FAULT_PROTECTION,
+  ENTRY_TABLE,
   type Format,
-  hwWalk,
   leafTable,
+  leafTableAlloc,
   levelIndex,
+  mapLargest,
   mapRange,
+  nextEntry,
   PFN_LIMIT,
   protectRange,
   readEntry,
   setDecoded,
+  tableAt,
   tableAtAlloc,
   type Tables,
   unmapRange,
@@ -59,6 +54,21 @@ function snapshot(tables: Tables): number[] {
   return tables.phys.chunks.flatMap((chunk) => (chunk === undefined ? [] : [...chunk]));
 }
 
+/** Every word of every table below `root`, by table. */
+function tableWords(tables: Tables, root: number, level = tables.format.levels - 1): Map<number, Int32Array> {
+  const { phys } = tables;
+  const at = frameWordIndex(phys, root);
+  const found = new Map<number, Int32Array>([[root, frameWords(phys, root).slice(at, at + phys.pageSize / 4)]]);
+  const { decoded, entry } = tables;
+  for (let index = 0; level > 0 && index < tables.entries; index++) {
+    readEntry(tables, root, index, entry);
+    tables.format.decode(entry.lo, entry.hi, level, decoded);
+    if (decoded.kind !== ENTRY_TABLE) continue;
+    for (const [pfn, words] of tableWords(tables, decoded.pfn, level - 1)) found.set(pfn, words);
+  }
+  return found;
+}
+
 /** Writes a 2 MiB leaf of frame 0x200 at `address`. */
 function mapHuge(tables: Tables, root: number, address: number): number {
   const table = tableAtAlloc(tables, root, address, 1);
@@ -70,98 +80,17 @@ function mapHuge(tables: Tables, root: number, address: number): number {
   return table;
 }
 
-interface Step {
-  kind: 'map' | 'unmap' | 'protect';
-  first: number;
-  pages: number;
-  pfn: number;
-  rights: number;
-}
-
-/** Pages of a format whose tables they share or do not: near the start, across tables, and at the end of user memory. */
-function placesOf(format: Format): number[] {
-  const last = format.userEnd / format.spans[0]!;
-  const perTable = format.spans[1]! / format.spans[0]!;
-  return [0, perTable - 3, perTable * 2 ** format.indexBits - 4, last - 12];
-}
-
-function steps(format: Format): fc.Arbitrary<Step[]> {
-  const step = fc.record({
-    kind: fc.constantFrom('map' as const, 'unmap' as const, 'protect' as const),
-    first: fc.tuple(fc.constantFrom(...placesOf(format)), fc.integer({ min: 0, max: 6 })).map(([p, i]) => p + i),
-    pages: fc.integer({ min: 0, max: 6 }),
-    pfn: fc.integer({ min: 0, max: PFN_LIMIT - 6 }),
-    rights: fc.constantFrom(E_USER, E_USER | E_WRITE, E_USER | E_EXEC, E_RIGHTS, E_WRITE, E_PROTNONE),
-  });
-  return fc.array(step, { maxLength: 12 });
-}
-
-/** What a walk of a page with these flags gives for a user access. */
-function expected(flags: number | undefined, access: number): number {
-  if (flags === undefined || (flags & E_PROTNONE) !== 0) return FAULT_NOT_PRESENT;
-  const need = E_USER | ((access & ACCESS_WRITE) !== 0 ? E_WRITE : 0) | ((access & ACCESS_EXEC) !== 0 ? E_EXEC : 0);
-  return (flags & need) === need ? 0 : FAULT_PROTECTION;
-}
-
-describe('mapping a range, against a naive map of pages', () => {
-  it.each([x86_64, arm64, madeUp])('$name: map, unmap, protect; the hardware walker agrees', (format) => {
-    const size = format.spans[0]!;
-    fc.assert(
-      fc.property(steps(format), (list) => {
-        const { tables, root } = createMachine(format);
-        const model = new Map<number, { pfn: number; flags: number }>();
-        for (const { kind, first, pages, pfn, rights } of list) {
-          const start = first * size;
-          const end = start + pages * size;
-          const covered = [...Array(pages).keys()].map((i) => first + i);
-          const present = covered.filter((page) => model.has(page));
-          if (kind === 'map' && present.length > 0) {
-            expect(codeOf(() => mapRange(tables, root, start, end, pfn, rights))).toBe('ALREADY_MAPPED');
-          } else if (kind === 'map') {
-            expect(mapRange(tables, root, start, end, pfn, rights)).toBe(0);
-            for (const page of covered) model.set(page, { pfn: pfn + page - first, flags: rights });
-          } else if (kind === 'unmap') {
-            expect(unmapRange(tables, root, start, end)).toBe(present.length);
-            for (const page of covered) model.delete(page);
-          } else {
-            const changed = present.filter((page) => model.get(page)!.flags !== rights);
-            expect(protectRange(tables, root, start, end, rights, E_RIGHTS | E_PROTNONE)).toBe(changed.length);
-            for (const page of present) model.get(page)!.flags = rights;
-          }
-        }
-        const out = createTranslation();
-        for (const place of placesOf(format)) {
-          for (let page = place; page < place + 12; page++) {
-            const want = model.get(page);
-            const table = leafTable(tables, root, page * size);
-            if (want === undefined) {
-              if (table >= 0) expect(entryOf(tables, table, page * size).kind).toBe(ENTRY_NONE);
-            } else {
-              expect(entryOf(tables, table, page * size)).toMatchObject({ kind: ENTRY_LEAF, pfn: want.pfn });
-            }
-            for (const access of [ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC]) {
-              const fault = hwWalk(tables, root, page * size + 5, access | ACCESS_USER, out);
-              expect(fault).toBe(expected(want?.flags, access));
-              if (fault === 0) expect([out.pfn, out.level]).toEqual([want?.pfn, 0]);
-            }
-          }
-        }
-      }),
-      { numRuns: 60 },
-    );
-  });
-});
-
 describe('mapRange', () => {
-  it('out of memory maps nothing', () => {
+  it('out of memory changes nothing: the tables made for it go back', () => {
     const { tables, root, phys } = createMachine(x86_64);
-    const last = 0x40_0000 - 0x1000;
-    while (phys.freeFrames > 3) allocPages(phys, 0, 0);
     expect(mapRange(tables, root, 0, 0x1000, 7, RW)).toBe(0);
-    unmapRange(tables, root, 0, 0x1000);
+    while (phys.freeFrames > 1) allocPages(phys, 0, 0);
+    const last = 0x40_0000 + 0x1000;
+    const before = tableWords(tables, root);
     expect(mapRange(tables, root, 0x1f_f000, last, 7, RW)).toBe(-ENOMEM);
-    expect(entryOf(tables, leafTable(tables, root, 0), 0x1f_f000).kind).toBe(ENTRY_NONE);
-    expect(leafTable(tables, root, last)).toBe(-1);
+    expect(phys.freeFrames).toBe(1);
+    expect(tableWords(tables, root)).toEqual(before);
+    expect(leafTable(tables, root, 0x20_0000)).toBe(-1);
   });
 
   it('E.2: PROT_NONE pages are mapped with the PFN inverted', () => {
@@ -200,6 +129,133 @@ describe('mapRange', () => {
   });
 });
 
+describe('mapLargest', () => {
+  /** Level, address and PFN of every leaf. */
+  function leaves(tables: Tables, root: number): number[][] {
+    const cursor = createCursor(0, tables.format.userEnd);
+    const found: number[][] = [];
+    while (nextEntry(tables, root, cursor)) {
+      const { level, address } = cursor;
+      const { kind, pfn } = entryOf(tables, cursor.table, address, level);
+      expect(kind).toBe(ENTRY_LEAF);
+      found.push([level, address, pfn]);
+    }
+    return found;
+  }
+
+  it('takes the largest leaves that fit: the range, the addresses and the frames', () => {
+    const { tables, root } = createMachine(x86_64);
+    expect(mapLargest(tables, root, 0x3fff_f000, 0x8020_1000, 0x3_ffff, RW)).toBe(0);
+    expect(leaves(tables, root)).toEqual([
+      [0, 0x3fff_f000, 0x3_ffff],
+      [2, 0x4000_0000, 0x4_0000],
+      [1, 0x8000_0000, 0x8_0000],
+      [0, 0x8020_0000, 0x8_0200],
+    ]);
+  });
+
+  it('frames that are not aligned get smaller leaves', () => {
+    const { tables, root } = createMachine(arm64);
+    expect(mapLargest(tables, root, 0x4000_0000, 0x8000_0000, 0x200, RW)).toBe(0);
+    expect(leaves(tables, root).map(([level]) => level)).toEqual(Array<number>(512).fill(1));
+    expect(mapLargest(tables, root, 0x20_0000, 0x40_0000, 0x201, RW)).toBe(0);
+    expect(leafTable(tables, root, 0x20_0000)).toBeGreaterThan(0);
+  });
+
+  it('a format decides how large a leaf may be', () => {
+    const x86 = createMachine(x86_64);
+    expect(mapLargest(x86.tables, x86.root, 0, 2 ** 40, 0, RW)).toBe(0);
+    expect(new Set(leaves(x86.tables, x86.root).map(([level]) => level))).toEqual(new Set([2]));
+    const own = createMachine(madeUp);
+    expect(mapLargest(own.tables, own.root, 0, madeUp.spans[5]!, 0, RW)).toBe(0);
+    expect(leaves(own.tables, own.root)).toEqual([[5, 0, 0]]);
+  });
+
+  it('a table that is there is used', () => {
+    const { tables, root } = createMachine(x86_64);
+    const table = leafTableAlloc(tables, root, 0x20_0000);
+    expect(mapLargest(tables, root, 0x20_0000, 0x60_0000, 0x200, RW)).toBe(0);
+    expect(leafTable(tables, root, 0x20_0000)).toBe(table);
+    expect(entryOf(tables, table, 0x3f_f000).pfn).toBe(0x3ff);
+    expect(entryOf(tables, tableAt(tables, root, 0x40_0000, 1), 0x40_0000, 1).pfn).toBe(0x400);
+  });
+
+  it('refuses as mapRange does', () => {
+    const { tables, root, phys } = createMachine(x86_64);
+    mapRange(tables, root, 0x5000, 0x6000, 7, RW);
+    const before = snapshot(tables);
+    const free = phys.freeFrames;
+    expect(codeOf(() => mapLargest(tables, root, 0, 0x40_0000, 0, RW))).toBe('ALREADY_MAPPED');
+    expect(codeOf(() => mapLargest(tables, root, 0x20_0000, 0x40_0000, 0, E_INVALID))).toBe('BAD_ENTRY');
+    expect(() => mapLargest(tables, root, 0x20_0800, 0x40_0000, 0, RW)).toThrow(/^start: /);
+    expect(snapshot(tables)).toEqual(before);
+    expect(phys.freeFrames).toBe(free);
+  });
+
+  it('passes on what a format throws that is no refusal', () => {
+    const encode: Format['encode'] = (d, level, out) => {
+      if (level > 0) throw new RangeError('broken');
+      x86_64.encode(d, level, out);
+    };
+    const { tables, root } = createMachine({ ...x86_64, encode });
+    expect(() => mapLargest(tables, root, 0, 0x20_0000, 0, RW)).toThrow('broken');
+  });
+});
+
+describe('unmapRange', () => {
+  it('gives every table that has no entry left to freeTable, upper ones too, and only those', () => {
+    const { tables, root, phys } = createMachine(x86_64);
+    const free = phys.freeFrames;
+    mapRange(tables, root, 0x3f_e000, 0x40_2000, 7, RW);
+    expect(free - phys.freeFrames).toBe(4);
+    expect(unmapRange(tables, root, 0x3f_f000, 0x40_1000)).toBe(2);
+    expect(free - phys.freeFrames).toBe(4);
+    expect(unmapRange(tables, root, 0, 0x3f_f000)).toBe(1);
+    expect(free - phys.freeFrames).toBe(3);
+    expect(leafTable(tables, root, 0x3f_f000)).toBe(-1);
+    expect(unmapRange(tables, root, 0x40_1000, 0x40_2000)).toBe(1);
+    expect(phys.freeFrames).toBe(free);
+    expect(tableWords(tables, root)).toEqual(new Map([[root, new Int32Array(1024)]]));
+  });
+
+  it('a table that never had an entry goes too', () => {
+    const { tables, root, phys } = createMachine(x86_64);
+    const free = phys.freeFrames;
+    leafTableAlloc(tables, root, 0x7000_0000);
+    expect(unmapRange(tables, root, 0x7000_0000, 0x7000_1000)).toBe(0);
+    expect(phys.freeFrames).toBe(free);
+  });
+
+  it('an entry is gone before its table is given away', () => {
+    const { tables, root, phys } = createMachine(x86_64);
+    const found: number[] = [];
+    const own = createTables(phys, x86_64, {
+      allocTable: tables.allocTable,
+      freeTable: () => found.push(leafTable(tables, root, 0x7000_0000)),
+    });
+    mapRange(own, root, 0x7000_0000, 0x7000_1000, 7, RW);
+    unmapRange(own, root, 0x7000_0000, 0x7000_1000);
+    expect(found).toEqual([-1, -1, -1]);
+  });
+
+  it('all of user memory at once, holes, swap entries and huge leaves included', () => {
+    const { tables, root, phys } = createMachine(x86_64);
+    const free = phys.freeFrames;
+    mapLargest(tables, root, 0x3fff_f000, 0x8000_0000, 0x3_ffff, RW);
+    mapRange(tables, root, x86_64.userEnd - 0x2000, x86_64.userEnd, 5, E_PROTNONE);
+    expect(unmapRange(tables, root, 0, x86_64.userEnd)).toBe(4);
+    expect(phys.freeFrames).toBe(free);
+  });
+
+  it('an empty range has nothing', () => {
+    const { tables, root } = createMachine(x86_64);
+    mapRange(tables, root, 0, 0x1000, 5, RW);
+    expect(unmapRange(tables, root, 0, 0)).toBe(0);
+    expect(unmapRange(tables, root, 0x1000, 0x1000)).toBe(0);
+    expect(leafTable(tables, root, 0)).toBeGreaterThan(0);
+  });
+});
+
 describe('a range', () => {
   it.each([
     ['start', 0x800, 0x1000],
@@ -234,46 +290,6 @@ describe('a range', () => {
     expect(codeOf(() => unmapRange(tables, root, 0x3f_f000, 0x40_1000))).toBe('HUGE_LEAF');
     expect(codeOf(() => unmapRange(tables, root, 0x5f_f000, 0x60_0000))).toBe('HUGE_LEAF');
     expect(codeOf(() => protectRange(tables, root, 0x3f_f000, 0x40_1000, 0, E_WRITE))).toBe('HUGE_LEAF');
-    expect(snapshot(tables)).toEqual(before);
-  });
-});
-
-describe('protectRange', () => {
-  it('N.19: write-protecting a dirty page keeps its dirty bit; other flags and frame stay', () => {
-    const { tables, root } = createMachine(x86_64);
-    mapRange(tables, root, 0, 0x1000, 0x12345, RW);
-    hwWalk(tables, root, 0, ACCESS_WRITE | ACCESS_USER, createTranslation());
-    const table = leafTable(tables, root, 0);
-    const dirty = entryOf(tables, table, 0);
-    expect(protectRange(tables, root, 0, 0x1000, 0, E_WRITE)).toBe(1);
-    expect(entryOf(tables, table, 0)).toEqual({ ...dirty, flags: dirty.flags & ~E_WRITE });
-    expect(protectRange(tables, root, 0, 0x1000, 0, E_WRITE)).toBe(0);
-    expect(protectRange(tables, root, 0, 0x1000, E_WRITE, 0)).toBe(1);
-    expect(entryOf(tables, table, 0)).toEqual(dirty);
-  });
-
-  it('leaves swap entries and holes alone, unmapRange clears them', () => {
-    const { tables, root } = createMachine(x86_64);
-    mapRange(tables, root, 0, 0x1000, 1, RW);
-    const table = leafTable(tables, root, 0);
-    const d = createDecoded();
-    const entry = createEntry();
-    setDecoded(d, ENTRY_NONPRESENT, 0, 0);
-    d.offset = 5;
-    x86_64.encode(d, 0, entry);
-    writeEntry(tables, table, 1, entry);
-    expect(protectRange(tables, root, 0, 0x3000, E_SOFT_DIRTY, E_WRITE)).toBe(1);
-    expect(entryOf(tables, table, 0x1000)).toEqual(d);
-    expect(entryOf(tables, table, 0x2000).kind).toBe(ENTRY_NONE);
-    expect(unmapRange(tables, root, 0, 0x2000)).toBe(2);
-  });
-
-  it('refuses flags no page can have and changes nothing', () => {
-    const { tables, root } = createMachine(x86_64);
-    mapHuge(tables, root, 0);
-    mapRange(tables, root, 0x20_0000, 0x20_1000, 1, RW);
-    const before = snapshot(tables);
-    expect(codeOf(() => protectRange(tables, root, 0, 0x20_1000, E_INVALID, 0))).toBe('BAD_ENTRY');
     expect(snapshot(tables)).toEqual(before);
   });
 });

@@ -30,15 +30,10 @@ import {
   ENTRY_RESERVED,
   ENTRY_TABLE,
   type EntryTest,
-  FAULT_BUS,
-  FAULT_NON_CANONICAL,
-  FAULT_NOT_PRESENT,
-  FAULT_PROTECTION,
-  FAULT_RESERVED,
-  pageFaultErrorCode,
   PFN_LIMIT,
   setDecoded,
   x86_64,
+  x86_64La57,
 } from '@mmkit/pgtable';
 import { codeOf } from './machine.ts';
 
@@ -50,7 +45,7 @@ function decode(value: bigint, level = 0): Decoded {
 
 function hardware(value: bigint, level = 0): Decoded {
   const out = createDecoded();
-  x86_64.hardware(bigintLow(value), bigintHigh(value), level, out);
+  x86_64La57.hardware(bigintLow(value), bigintHigh(value), level, out);
   return out;
 }
 
@@ -81,9 +76,6 @@ function accepts(test: EntryTest, value: bigint): boolean {
 }
 
 const ANON = E_WRITE | E_USER | E_YOUNG | E_DIRTY;
-const WRITE = 0x2n;
-const DIRTY = 0x40n;
-const SAVED_DIRTY = 0x0400_0000_0000_0000n;
 
 const LEAVES: readonly (readonly [string, number, number, number, bigint])[] = [
   ['anon writable dirty young, NX', 0x12345, ANON, 0, 0x8000000012345067n],
@@ -114,7 +106,9 @@ describe('E.2: x86-64 vectors', () => {
     const d = createDecoded();
     setDecoded(d, ENTRY_TABLE, 0x999, E_USER_TABLE);
     expect(encode(d, 1)).toBe(0x999067n);
-    expect(decode(0x999067n, 3)).toMatchObject({ kind: ENTRY_TABLE, pfn: 0x999, flags: E_USER_TABLE });
+    for (let level = 1; level < 5; level++) {
+      expect(decode(0x999067n, level)).toMatchObject({ kind: ENTRY_TABLE, pfn: 0x999, flags: E_USER_TABLE });
+    }
   });
 
   it.each(SWAPS)('swap entry: %s', (_name, type, offset, value) => {
@@ -125,7 +119,7 @@ describe('E.2: x86-64 vectors', () => {
 
 describe('N.19: x86-64 entries', () => {
   it('a zero entry is none at every level', () => {
-    for (let level = 0; level < 4; level++) expect(decode(0n, level).kind).toBe(ENTRY_NONE);
+    for (let level = 0; level < 5; level++) expect(decode(0n, level).kind).toBe(ENTRY_NONE);
     expect(encode(createDecoded())).toBe(0n);
   });
 
@@ -185,12 +179,38 @@ describe('N.19: x86-64 entries', () => {
     const d = createDecoded();
     setDecoded(d, ENTRY_TABLE, 1, 0);
     expect(codeOf(() => encode(d, 0))).toBe('BAD_ENTRY');
-    expect(codeOf(() => leaf(0x200, E_USER, 3))).toBe('BAD_ENTRY');
+    expect(codeOf(() => leaf(0x800_0000, E_USER, 3))).toBe('BAD_ENTRY');
+    expect(codeOf(() => leaf(0x10_0000_0000, E_USER, 4))).toBe('BAD_ENTRY');
     expect(codeOf(() => leaf(0x201, E_USER, 1))).toBe('BAD_ENTRY');
     expect(codeOf(() => leaf(0x200, E_USER, 2))).toBe('BAD_ENTRY');
     expect(codeOf(() => leaf(1, E_INVALID, 0))).toBe('BAD_ENTRY');
     d.kind = ENTRY_RESERVED;
     expect(codeOf(() => encode(d, 1))).toBe('BAD_ENTRY');
+  });
+
+  it('encode cuts no field off: a PFN of 2^40, a swap type of 32, an offset of 2^50 are refused', () => {
+    const d = createDecoded();
+    setDecoded(d, ENTRY_TABLE, 2 ** 40, 0);
+    expect(codeOf(() => encode(d, 1))).toBe('BAD_ENTRY');
+    expect(codeOf(() => leaf(2 ** 40, E_USER))).toBe('BAD_ENTRY');
+    expect(codeOf(() => leaf(-1, E_USER))).toBe('BAD_ENTRY');
+    expect(codeOf(() => swap(32, 0))).toBe('BAD_ENTRY');
+    expect(codeOf(() => swap(0, 2 ** 50))).toBe('BAD_ENTRY');
+  });
+
+  it('the one swap entry that would be zero is refused: it would read as none', () => {
+    expect(codeOf(() => swap(0, 2 ** 50 - 1))).toBe('BAD_ENTRY');
+    expect(swap(1, 2 ** 50 - 1)).toBe(0x0800000000000000n);
+  });
+
+  it('both dirty bits, and SAVED_DIRTY of a writable page, survive; a cleaned page has neither', () => {
+    for (const raw of [0x8400000012345067n, 0x8400000012345027n, 0x8400000012345065n]) {
+      const d = decode(raw);
+      expect(d.flags & E_DIRTY).toBe(E_DIRTY);
+      expect(encode(d)).toBe(raw);
+      d.flags &= ~E_DIRTY;
+      expect(encode(d)).toBe(raw & ~0x0400000000000040n);
+    }
   });
 });
 
@@ -198,41 +218,85 @@ describe('N.19: x86-64 entries', () => {
 const anyEntry: fc.Arbitrary<bigint> = fc
   .tuple(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.constantFrom(0n, 1n, 0x67n, 0x80n, 0x81n, 0x100n, 0x1ffn))
   .map(([value, low]) => (value & ~0x1ffn) | low);
-const anyLevel: fc.Arbitrary<number> = fc.integer({ min: 0, max: 3 });
+const anyLevel: fc.Arbitrary<number> = fc.integer({ min: 0, max: 4 });
+const anyBits = (mask: number): fc.Arbitrary<number> =>
+  fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }).map((n) => n & mask);
+
+/** Flags a leaf of `level` can have at once. */
+function leafFlagsOf(bits: number, level: number): number {
+  let flags = bits;
+  if ((flags & E_DIRTY) === 0 || (flags & E_WRITE) !== 0) flags &= ~E_SHADOW_STACK;
+  if ((flags & E_PROTNONE) !== 0 || level === 0) flags &= ~E_INVALID;
+  if ((flags & (E_PROTNONE | E_INVALID)) !== 0) flags &= ~E_GLOBAL;
+  return (flags & E_PROTNONE) !== 0 ? flags & ~E_EXEC : flags;
+}
 
 describe('N.19: properties of x86-64 entries', () => {
-  it('encode(decode(x)) is x, but where SAVED_DIRTY stands beside Write or Dirty, which Linux never makes', () => {
+  it('4 and 5 levels share decode, encode and leafTest', () => {
+    const { decode: read, encode: write, leafTest } = x86_64;
+    expect(x86_64La57).toMatchObject({ decode: read, encode: write, leafTest });
+    expect([x86_64.levels, x86_64La57.levels]).toEqual([4, 5]);
+    expect([x86_64.taskSize, x86_64La57.taskSize]).toEqual([2 ** 47 - 4096, 2 ** 53 - 4096]);
+  });
+
+  it('encode(decode(x)) is x', () => {
     fc.assert(
       fc.property(anyEntry, anyLevel, (raw, level) => {
-        const d = decode(raw, level);
-        const back = encode(d, level);
-        if (d.kind === ENTRY_LEAF && (raw & SAVED_DIRTY) !== 0n && (raw & (WRITE | DIRTY)) !== 0n) {
-          expect(back & ~(SAVED_DIRTY | DIRTY)).toBe(raw & ~(SAVED_DIRTY | DIRTY));
-          expect(decode(back, level)).toEqual(d);
-        } else expect(back).toBe(raw);
+        expect(encode(decode(raw, level), level)).toBe(raw);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it('decode(encode(x)) is x for every leaf', () => {
+    const pfns = fc.integer({ min: 0, max: 2 ** 40 - 1 });
+    const flagBits = E_USER_TABLE | E_GLOBAL | E_SPECIAL | E_SOFT_DIRTY | E_UFFD_WP | E_PROTNONE | E_SHADOW_STACK;
+    const levels = fc.integer({ min: 0, max: 2 });
+    const rests = fc.tuple(anyBits(0x18), anyBits(0x7bf0_0000));
+    fc.assert(
+      fc.property(pfns, anyBits(flagBits | E_INVALID), levels, rests, (pfn, bits, level, [restLo, restHi]) => {
+        const d = createDecoded();
+        setDecoded(d, ENTRY_LEAF, pfn - (pfn % 512 ** level), leafFlagsOf(bits, level));
+        d.restLo = restLo | (level === 0 ? pfn & 0x80 : pfn & 0x1000);
+        d.restHi = restHi;
+        expect(decode(encode(d, level), level)).toEqual(d);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it('decode(encode(x)) is x for every table', () => {
+    const pfns = fc.integer({ min: 0, max: 2 ** 40 - 1 });
+    const rests = fc.tuple(anyBits(0xf18), anyBits(0x7ff0_0000));
+    fc.assert(
+      fc.property(pfns, anyBits(E_USER_TABLE), fc.integer({ min: 1, max: 4 }), rests, (pfn, flags, level, rest) => {
+        const d = createDecoded();
+        setDecoded(d, ENTRY_TABLE, pfn, flags);
+        [d.restLo, d.restHi] = rest;
+        expect(decode(encode(d, level), level)).toEqual(d);
       }),
       { numRuns: 2000 },
     );
   });
 
-  it('decode(encode(x)) is x for every leaf Linux makes', () => {
-    const pfns = fc.integer({ min: 0, max: 2 ** 40 - 1 });
+  it('decode(encode(x)) is x for every swap entry but one', () => {
+    const offsets = fc.oneof(fc.integer({ min: 0, max: 2 ** 50 - 2 }), fc.constantFrom(0, 1, 2 ** 23 - 1, 2 ** 50 - 2));
+    const types = fc.integer({ min: 0, max: 31 });
     fc.assert(
-      fc.property(pfns, fc.integer({ min: 0, max: 0x3ff }), fc.integer({ min: 0, max: 2 }), (pfn, bits, level) => {
-        const aligned = pfn - (pfn % 512 ** level);
-        const flags = (bits & E_PROTNONE) !== 0 ? bits & ~(E_EXEC | E_GLOBAL) : bits;
-        expect(decode(leaf(aligned, flags, level), level)).toMatchObject({ kind: ENTRY_LEAF, pfn: aligned, flags });
-      }),
-    );
-  });
-
-  it('decode(encode(x)) is x for every swap entry', () => {
-    const offsets = fc.integer({ min: 0, max: 2 ** 50 - 2 });
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: 31 }), offsets, fc.boolean(), (type, offset, exclusive) => {
-        const flags = exclusive ? E_EXCLUSIVE : 0;
-        expect(decode(swap(type, offset, flags))).toMatchObject({ kind: ENTRY_NONPRESENT, type, offset, flags });
-      }),
+      fc.property(
+        types,
+        offsets,
+        anyBits(E_SOFT_DIRTY | E_UFFD_WP | E_EXCLUSIVE),
+        anyLevel,
+        (type, offset, flags, level) => {
+          const d = createDecoded();
+          setDecoded(d, ENTRY_NONPRESENT, 0, flags);
+          d.type = type;
+          d.offset = offset;
+          expect(decode(encode(d, level), level)).toEqual(d);
+        },
+      ),
+      { numRuns: 2000 },
     );
   });
 
@@ -266,7 +330,7 @@ describe('N.19: properties of x86-64 entries', () => {
 
   it('tableTest accepts only tables that pass on every right', () => {
     fc.assert(
-      fc.property(anyEntry, fc.integer({ min: 1, max: 3 }), (raw, level) => {
+      fc.property(anyEntry, fc.integer({ min: 1, max: 4 }), (raw, level) => {
         if (!accepts(x86_64.tableTest, raw)) return;
         const { kind, flags, pfn } = decode(raw, level);
         expect(kind).toBe(ENTRY_TABLE);
@@ -310,43 +374,5 @@ describe('B.11: leafTest on x86-64', () => {
     expect(accepts(x86_64.leafTest(ACCESS_WRITE, E_USER | E_EXEC), 0x8000000012345067n)).toBe(false);
     expect(accepts(x86_64.leafTest(ACCESS_READ, E_WRITE | E_EXEC), 0x8000000012345067n)).toBe(false);
     expect(accepts(x86_64.leafTest(ACCESS_READ, E_USER), 0x8000000012345067n)).toBe(true);
-  });
-});
-
-describe('SDM: what an x86-64 MMU sees in an entry', () => {
-  it('PROT_NONE and swap entries are not present', () => {
-    expect(hardware(0x000fffffedcba120n).kind).toBe(ENTRY_NONE);
-    expect(hardware(0x07fffffffffffe00n).kind).toBe(ENTRY_NONE);
-  });
-
-  it('PSE in the root and address bits below a huge leaf are reserved', () => {
-    expect(hardware(0x80n | 0x999067n, 3).kind).toBe(ENTRY_RESERVED);
-    expect(hardware(0x1000000e7n, 3).kind).toBe(ENTRY_RESERVED);
-    expect(hardware(0x122020e7n, 1).kind).toBe(ENTRY_RESERVED);
-    expect(hardware(0x402000e7n, 2).kind).toBe(ENTRY_RESERVED);
-    expect(hardware(0x122010e7n, 1)).toMatchObject({ kind: ENTRY_LEAF, pfn: 0x12200 });
-  });
-
-  it('only the hardware Dirty bit counts, SAVED_DIRTY does not', () => {
-    expect(hardware(0x8400000012345025n).flags & E_DIRTY).toBe(0);
-    expect(hardware(0x8000000012345067n).flags & E_DIRTY).toBe(E_DIRTY);
-  });
-});
-
-describe('N.19: page-fault error code', () => {
-  it.each([
-    ['not present, kernel read', FAULT_NOT_PRESENT, ACCESS_READ, 0x0],
-    ['not present, user write', FAULT_NOT_PRESENT, ACCESS_USER | ACCESS_WRITE, 0x6],
-    ['protection, user write', FAULT_PROTECTION, ACCESS_USER | ACCESS_WRITE, 0x7],
-    ['protection, user fetch', FAULT_PROTECTION, ACCESS_USER | ACCESS_EXEC, 0x15],
-    ['reserved bit, user read', FAULT_RESERVED, ACCESS_USER, 0xd],
-  ])('%s', (_name, fault, access, code) => {
-    expect(pageFaultErrorCode(fault, access)).toBe(code);
-  });
-
-  it('a fault that is no #PF has none', () => {
-    for (const fault of [0, FAULT_NON_CANONICAL, FAULT_BUS]) {
-      expect(codeOf(() => pageFaultErrorCode(fault, ACCESS_READ))).toBe('NOT_A_PAGE_FAULT');
-    }
   });
 });

@@ -1,8 +1,8 @@
 /**
- * x86-64 with four levels: Intel SDM volume 3, "4-level paging"; Linux's use of the software bits, of PROT_NONE and of
- * non-present entries (reference N.19). 4 KiB, 2 MiB and 1 GiB leaves.
+ * What Linux keeps in x86-64's entries, with four or five levels (reference N.19): software bits, PROT_NONE, non-present
+ * entries. What the MMU makes of the bits is x86_64-mmu.ts. Leaves of 4 KiB, 2 MiB and 1 GiB: none at levels 3 and 4.
  *
- * | bits | table | leaf | non-present (bits 0, 8 and, above level 0, 7 clear) |
+ * | bits | table | leaf | non-present (bits 0, 8 and, at levels 1 and 2, 7 clear) |
  * |---|---|---|---|
  * | 0 | Present | Present | 0 |
  * | 1 | RW | RW | soft-dirty |
@@ -19,12 +19,15 @@
  * | 63 | NX | NX | |
  *
  * Not writable and Dirty means shadow stack, so a dirty leaf that is write-protected keeps SAVED_DIRTY instead.
- * `decode` gives E_DIRTY for either; the only values `encode` does not give back are those with two dirty bits, or
- * SAVED_DIRTY in a writable leaf, which Linux never makes: they come back with the one bit that belongs there.
- * MAXPHYADDR is 52, NX is on, protection keys are kept but not enforced (`leafTest` refuses every key but 0).
+ * `decode` gives E_DIRTY for either bit; where SAVED_DIRTY stands beside RW or Dirty, which Linux never makes, restHi keeps
+ * it, and restLo's Dirty says that the hardware's bit is clear. Other bits without a meaning survive in the same way, the
+ * protection key among them. E_SHADOW_STACK means nothing without E_DIRTY or beside E_WRITE: `encode` drops it.
+ *
+ * The formats' own mode is a CPU without SMEP, SMAP and protection keys, MAXPHYADDR 52 (`leafTest` refuses every key but
+ * 0). For another, lay its MMU over the format: `{ ...x86_64, ...x86Mmu({ maxphyaddr: 46 }) }`.
  */
 import { InvariantError, lowWord } from '@mmkit/base';
-import { ACCESS_EXEC, ACCESS_WRITE, accessRights, FAULT_NON_CANONICAL } from '../access.ts';
+import { ACCESS_EXEC, ACCESS_WRITE, accessRights } from '../access.ts';
 import {
   type Decoded,
   E_DIRTY,
@@ -43,38 +46,41 @@ import {
   ENTRY_LEAF,
   ENTRY_NONE,
   ENTRY_NONPRESENT,
-  ENTRY_RESERVED,
   ENTRY_TABLE,
   type Entry,
   setDecoded,
 } from '../flags.ts';
 import type { Format } from '../format.ts';
-import { addressRange, type EntryTest, formatLevels, permitsByRights } from '../mmu.ts';
+import type { EntryTest } from '../mmu.ts';
+import {
+  commonFlags,
+  DIRTY,
+  GLOBAL,
+  leafPfnLo,
+  NX,
+  PFN_HI,
+  PFN_HI_BEYOND,
+  PFN_LO,
+  PFN_WORD,
+  pfnOf,
+  PKEY,
+  PRESENT,
+  PSE,
+  RW,
+  USER,
+  x86Mmu,
+} from './x86_64-mmu.ts';
 
 // Low word.
-const PRESENT = 0x1;
-const RW = 0x2;
-const USER = 0x4;
-const ACCESSED = 0x20;
-const DIRTY = 0x40;
-const PSE = 0x80;
-const GLOBAL = 0x100;
 const PROTNONE = 0x100;
 const SPECIAL = 0x200;
 const UFFD_WP = 0x400;
 const SOFT_DIRTY = 0x800;
-const PAT_LARGE = 0x1000;
 const SWP_SOFT_DIRTY = 0x2;
 const SWP_UFFD_WP = 0x4;
 const SWP_EXCLUSIVE = 0x8;
-const PFN_LO = 0xffff_f000 | 0;
 // High word.
-const PFN_HI = 0x000f_ffff;
 const SAVED_DIRTY = 0x0400_0000;
-const PKEY = 0x7800_0000;
-const NX = 0x8000_0000 | 0;
-/** PFN bits 29 and up: no simulated frame has them. */
-const PFN_HI_BEYOND = 0x000f_fe00;
 
 const TABLE_REST_LO = 0xf98;
 const TABLE_REST_HI = 0x7ff0_0000;
@@ -82,16 +88,11 @@ const LEAF_REST_LO = 0x18;
 const LEAF_REST_HI = 0x7bf0_0000;
 const SWP_REST_LO = 0x1f0;
 
-const PFN_WORD = 0x10_0000;
+const PFN_END = 2 ** 40;
+const TYPE_END = 32;
+const OFFSET_END = 2 ** 50;
 const OFFSET_LOW = 0x80_0000;
 const OFFSET_HIGH_MASK = 0x07ff_ffff;
-
-const TABLE_TEST: EntryTest = Object.freeze({
-  maskLo: PRESENT | RW | USER | PSE,
-  wantLo: PRESENT | RW | USER,
-  maskHi: PFN_HI_BEYOND | NX,
-  wantHi: 0,
-});
 
 function makeLeafTest(access: number): EntryTest {
   const rights = PRESENT | USER | ((access & ACCESS_WRITE) !== 0 ? RW : 0);
@@ -109,25 +110,9 @@ function leafTest(access: number, inherited: number): EntryTest {
   return (inherited & need) === need ? LEAF_TESTS[access & (ACCESS_WRITE | ACCESS_EXEC)]! : NEVER;
 }
 
-/** Flags of bits 1 (E_WRITE), 2 (E_USER), 5 (E_YOUNG), 6 (E_DIRTY) and 63 (no E_EXEC); the bits lie in that order. */
-function commonFlags(lo: number, hi: number): number {
-  return ((lo >>> 1) & (E_WRITE | E_USER)) | ((lo >>> 2) & (E_YOUNG | E_DIRTY)) | ((~hi >>> 29) & E_EXEC);
-}
-
 /** The low word's bits of E_WRITE, E_USER and E_YOUNG. */
 function commonLo(flags: number): number {
   return ((flags & (E_WRITE | E_USER)) << 1) | ((flags & E_YOUNG) << 2);
-}
-
-/** The low word's PFN bits in a leaf of `level` (0 to 2). */
-function leafPfnLo(level: number): number {
-  return PFN_LO << (level * 9);
-}
-
-function pfnOf(lo: number, hi: number): number {
-  const high = hi & PFN_HI;
-  // Without the test every PFN would be a double: decode takes 20 ns instead of 10.
-  return high === 0 ? lo >>> 12 : high * PFN_WORD + (lo >>> 12);
 }
 
 function decode(lo: number, hi: number, level: number, out: Decoded): void {
@@ -162,6 +147,10 @@ function decodeLeaf(lo: number, hi: number, level: number, out: Decoded): void {
   out.pfn = pfnOf((lo ^ invert) & leafPfnLo(level), hi ^ invert);
   out.restLo = lo & restLoMask(level);
   out.restHi = hi & LEAF_REST_HI;
+  if ((hi & SAVED_DIRTY) !== 0 && (lo & (RW | DIRTY)) !== 0) {
+    out.restHi |= SAVED_DIRTY;
+    out.restLo |= ~lo & DIRTY;
+  }
   if ((flags & E_PROTNONE) !== 0) {
     flags &= ~E_EXEC;
     out.restHi |= hi & NX;
@@ -194,12 +183,17 @@ function encode(d: Decoded, level: number, out: Entry): void {
   } else throw new InvariantError('BAD_ENTRY', `x86-64 has no entry of kind ${d.kind} at level ${level}`);
 }
 
+function checkField(name: string, value: number, end: number): void {
+  if (!(value >= 0 && value < end)) throw new InvariantError('BAD_ENTRY', `${name} ${value} does not fit in an entry`);
+}
+
 function pfnHi(pfn: number): number {
   return pfn < PFN_WORD ? 0 : lowWord(pfn / PFN_WORD) & PFN_HI;
 }
 
 function encodeTable(d: Decoded, out: Entry): void {
   const { flags, pfn } = d;
+  checkField('PFN', pfn, PFN_END);
   const dirty = (flags & E_DIRTY) !== 0 ? DIRTY : 0;
   out.lo = PRESENT | commonLo(flags) | dirty | (lowWord(pfn) << 12) | (d.restLo & TABLE_REST_LO);
   out.hi = pfnHi(pfn) | ((flags & E_EXEC) === 0 ? NX : 0) | (d.restHi & TABLE_REST_HI);
@@ -209,6 +203,7 @@ function encodeLeaf(d: Decoded, level: number, out: Entry): void {
   const { flags, pfn } = d;
   const pfnLoMask = leafPfnLo(level);
   const absent = (flags & (E_PROTNONE | E_INVALID)) !== 0;
+  checkField('PFN', pfn, PFN_END);
   if (((lowWord(pfn) << 12) & ~pfnLoMask) !== 0) {
     throw new InvariantError('BAD_ENTRY', `PFN ${pfn} is not aligned to a leaf of level ${level}`);
   }
@@ -218,8 +213,11 @@ function encodeLeaf(d: Decoded, level: number, out: Entry): void {
   let lo = commonLo(flags) | (level > 0 ? PSE : 0) | (d.restLo & restLoMask(level));
   let hi = d.restHi & LEAF_REST_HI;
   if ((flags & E_DIRTY) !== 0) {
-    if ((flags & (E_WRITE | E_SHADOW_STACK)) !== 0) lo |= DIRTY;
-    else hi |= SAVED_DIRTY;
+    if ((flags & (E_WRITE | E_SHADOW_STACK)) === 0) hi |= SAVED_DIRTY;
+    else {
+      lo |= DIRTY & ~d.restLo;
+      hi |= d.restHi & SAVED_DIRTY;
+    }
   }
   if ((flags & E_SPECIAL) !== 0) lo |= SPECIAL;
   if ((flags & E_UFFD_WP) !== 0) lo |= UFFD_WP;
@@ -235,52 +233,30 @@ function encodeLeaf(d: Decoded, level: number, out: Entry): void {
 }
 
 function encodeNonPresent(d: Decoded, out: Entry): void {
+  checkField('swap type', d.type, TYPE_END);
+  checkField('swap offset', d.offset, OFFSET_END);
   let lo = (~lowWord(d.offset) << 9) | (d.restLo & SWP_REST_LO);
   if ((d.flags & E_SOFT_DIRTY) !== 0) lo |= SWP_SOFT_DIRTY;
   if ((d.flags & E_UFFD_WP) !== 0) lo |= SWP_UFFD_WP;
   if ((d.flags & E_EXCLUSIVE) !== 0) lo |= SWP_EXCLUSIVE;
+  const hi = (d.type << 27) | (~lowWord(Math.floor(d.offset / OFFSET_LOW)) & OFFSET_HIGH_MASK);
+  if ((lo | hi) === 0) throw new InvariantError('BAD_ENTRY', 'swap type 0 with the last offset would be none');
   out.lo = lo;
-  out.hi = (d.type << 27) | (~lowWord(Math.floor(d.offset / OFFSET_LOW)) & OFFSET_HIGH_MASK);
+  out.hi = hi;
 }
 
-function hardware(lo: number, hi: number, level: number, out: Decoded): void {
-  setDecoded(out, ENTRY_NONE, 0, 0);
-  if ((lo & PRESENT) === 0) return;
-  const leaf = level === 0 || (lo & PSE) !== 0;
-  if (leaf && (level === 3 || (lo & PFN_LO & ~leafPfnLo(level) & ~PAT_LARGE) !== 0)) {
-    out.kind = ENTRY_RESERVED;
-    return;
-  }
-  out.kind = leaf ? ENTRY_LEAF : ENTRY_TABLE;
-  out.pfn = pfnOf(leaf ? lo & leafPfnLo(level) : lo, hi);
-  out.flags = commonFlags(lo, hi) | (leaf && (lo & GLOBAL) !== 0 ? E_GLOBAL : 0);
+function x86Format(la57: boolean, userEnd: number, taskSize: number): Format {
+  const mmu = x86Mmu({ la57, smep: false, smap: false, pke: false });
+  return { ...mmu, userEnd, taskSize, flushBroadcasts: false, decode, encode, leafTest };
 }
 
-export const x86_64: Format = Object.freeze({
-  ...formatLevels(12, 4, 9),
-  ...addressRange(47),
-  name: 'x86-64 4-level',
-  lowHalf: true,
-  highHalf: true,
-  userEnd: 0x8000_0000_0000,
-  // The last page stays empty: SYSRET to an address of 2^47 would fault in the kernel.
-  taskSize: 0x7fff_ffff_f000,
-  entryWords: 2,
-  lowAt: 0,
-  highAt: 1,
-  pfnLowShift: 12,
-  pfnHighMask: 0x1ff,
-  pfnHighShift: 20,
-  tableTest: TABLE_TEST,
-  accessedLo: ACCESSED,
-  accessedTableLo: ACCESSED,
-  dirtySetLo: DIRTY,
-  dirtyClearLo: 0,
-  addressFault: FAULT_NON_CANONICAL,
-  flushBroadcasts: false,
-  decode,
-  encode,
-  hardware,
-  permits: permitsByRights,
-  leafTest,
-});
+/** The last page stays empty. */
+const LAST_PAGE = 4096;
+
+/** 4 levels. SYSRET to an address of 2^47, the end of the last page, would fault in the kernel. */
+export const x86_64: Format = Object.freeze(x86Format(false, 2 ** 47, 2 ** 47 - LAST_PAGE));
+/**
+ * 5 levels. User memory could go up to 2^56 − 4096; here it ends with the exact numbers, and a page before, because the
+ * end of a range is one of them too.
+ */
+export const x86_64La57: Format = Object.freeze(x86Format(true, 2 ** 53 - LAST_PAGE, 2 ** 53 - LAST_PAGE));
