@@ -2,6 +2,8 @@
 
 /** The command did what it should. */
 export const EXIT_OK = 0;
+/** A machine's answer differs from ours. */
+export const EXIT_DIFFERENT = 1;
 /** Bad usage or input. */
 export const EXIT_USAGE = 2;
 

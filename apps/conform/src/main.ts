@@ -5,7 +5,13 @@ import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
 import { replayCommand, runCommand } from './commands.ts';
 import type { ReplayOptions, RunOptions } from './commands.ts';
+import { dumpCommand } from './dump/command.ts';
+import type { DumpOptions } from './dump/command.ts';
 import { BadInput, EXIT_OK, EXIT_USAGE } from './exit.ts';
+import { mmuCommand } from './mmu/command.ts';
+import type { MmuOptions } from './mmu/command.ts';
+import { liveCommand } from './mmu/live/command.ts';
+import type { LiveOptions } from './mmu/live/command.ts';
 
 const print = (text: string): void => {
   process.stdout.write(text);
@@ -31,6 +37,33 @@ program
   .option('--json', 'print one JSON document')
   .action(async (files: string[], options: ReplayOptions) => {
     await replayCommand(files, options, print);
+  });
+
+program
+  .command('mmu [files...]')
+  .description('walk probes of MMUs, recorded or live: agreement by architecture and mode, and each difference')
+  .option('--json', 'print one JSON document')
+  .option('--out <file>', 'where the cases go, with `results` replaced by ours; with --live, as QEMU gave them')
+  .option('--live', 'random cases on QEMU instead of files')
+  .option('--arch <name>', 'live: x86_64 or aarch64 (default: both)')
+  .option('--seed <n>', 'live: which cases', '1')
+  .option('--count <n>', 'live: how many cases of each architecture', '100')
+  .action((files: string[], options: MmuOptions & LiveOptions) => {
+    if (options.live !== true && files.length === 0) throw new BadInput('expected a FILE, or --live');
+    if (options.live === true && files.length > 0) throw new BadInput(`${files[0]}: expected no FILE with --live`);
+    process.exitCode =
+      options.live === true
+        ? liveCommand(options, print, writeFileSync)
+        : mmuCommand(files, options, print, writeFileSync);
+  });
+
+program
+  .command('dump <file>')
+  .description("walk page tables of running kernels: agreement with QEMU's MMU and the kernel's own pagemap")
+  .option('--json', 'print one JSON document')
+  .option('--out <file>', 'where the walks go: physical address and frame of each address')
+  .action(async (path: string, options: DumpOptions) => {
+    process.exitCode = await dumpCommand(path, options, print, writeFileSync);
   });
 
 // A reader that has seen enough (`| head`) is no failure.

@@ -8,6 +8,8 @@ import { odirectCommand, type OdirectOptions } from './odirect/command.ts';
 import { type MachineOptions, rdmaCommand, type RdmaOptions, rdmaResponderCommand } from './rdma/command.ts';
 import { RESPONDER_COMMAND } from './rdma/run.ts';
 import { startCommand } from './start.ts';
+import { WALK_ARCH_HELP } from './walk/arch.ts';
+import { walkCommand, type WalkOptions } from './walk/command.ts';
 
 const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
@@ -71,6 +73,26 @@ withMachineOptions(program.command('rdma [file]'))
 withMachineOptions(program.command(RESPONDER_COMMAND, { hidden: true }))
   .description('the second process of rdma')
   .action((options: MachineOptions) => rdmaResponderCommand(options, print));
+
+program
+  .command('walk <dump>')
+  .description('walk page tables in a memory dump: one address level by level, or every mapping of a root')
+  .requiredOption('--arch <name>', WALK_ARCH_HELP)
+  .requiredOption('--root <addr>', 'the root table: its physical address, CR3 or TTBRn_EL1')
+  .option('--va <addr>', 'the address to walk')
+  .option('--list', 'instead: what is mapped, like /proc/PID/maps')
+  .option('--upper', 'arm64: the root is that of TTBR1_EL1 (with --va told from the address)')
+  .option('--format <name>', 'raw, elf or lime (default: told from the first bytes)')
+  .option('--base <addr>', 'raw: physical address of the first byte (default: 0)')
+  .action(async (dump: string, options: WalkOptions) => {
+    process.exitCode = await walkCommand(dump, options, print);
+  });
+
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 
 try {
   await program.parseAsync();
