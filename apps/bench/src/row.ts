@@ -33,6 +33,8 @@ export interface Row {
   readonly native: NativeOp | null;
   /** Makes one machine (two are made in the process), and gives what takes a sample of it, in `unit`. */
   make(which: number): () => number;
+  /** The same of other programs for the same work, by name. */
+  readonly beside?: Readonly<Record<string, (which: number) => () => number>>;
 }
 
 /** A row of whole program runs, which measures itself. */

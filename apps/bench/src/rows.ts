@@ -1,12 +1,20 @@
 /** Every row of the table, in its order, and what is left out. */
 import type { NotMeasured, Row, WholeRow } from './row.ts';
 import { faultRows } from './rows/faults.ts';
+import { formatRows } from './rows/formats.ts';
 import { machineRows } from './rows/machines.ts';
 import { mapRows } from './rows/maps.ts';
 import { odirectRows } from './rows/odirect.ts';
 import { pinRows } from './rows/pins.ts';
 
-export const rows: readonly (Row | WholeRow)[] = [...pinRows, ...faultRows, ...mapRows, ...machineRows, ...odirectRows];
+export const rows: readonly (Row | WholeRow)[] = [
+  ...pinRows,
+  ...faultRows,
+  ...mapRows,
+  ...formatRows,
+  ...machineRows,
+  ...odirectRows,
+];
 
 export const notMeasured: readonly NotMeasured[] = [
   { name: 'pin of huge pages', why: 'there are no huge pages yet' },
