@@ -26,13 +26,16 @@ async function run(path: string): Promise<void> {
 }
 
 describe.each(packages)('README of %s', (name) => {
-  const example = `packages/${name}/examples/${name}.ts`;
+  const folder = `packages/${name}/examples`;
+  const first = `${name}.ts`;
+  const others = readdirSync(join(ROOT, folder)).filter((file) => file !== first);
+  const examples = [first, ...others.toSorted()].map((file) => `${folder}/${file}`);
 
-  it('has one ts example, byte-equal to the file in examples/', () => {
-    expect(examplesIn(read(`packages/${name}/README.md`))).toEqual([read(example)]);
+  it('has as ts examples the files in examples/, byte for byte, the one of its name first', () => {
+    expect(examplesIn(read(`packages/${name}/README.md`))).toEqual(examples.map(read));
   });
 
-  it('has an example that runs', async () => {
+  it.each(examples)('has an example that runs: %s', async (example) => {
     await expect(run(example)).resolves.toBeUndefined();
   });
 });
