@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { E_PROTNONE, E_USER, ENTRY_LEAF } from '@mmkit/pgtable';
-import { dumpMemory, listMappings } from '@mmkit/pgtable/dump';
+import { bufferSource, dumpMemory, listMappings, openDump } from '@mmkit/pgtable/dump';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dumpCommand } from '../src/dump/command.ts';
 import type { Recorded } from '../src/dump/format.ts';
 import { rootOf } from '../src/dump/machine.ts';
-import { readDump } from '../src/dump/read.ts';
+import { parseTables, readDump } from '../src/dump/read.ts';
 import { walkProcess } from '../src/dump/walk.ts';
 import { BadInput, EXIT_DIFFERENT, EXIT_OK } from '../src/exit.ts';
 
@@ -158,6 +158,62 @@ it('kernel addresses of arm64 go through TTBR1', async () => {
   expect([format.lowHalf, format.highHalf]).toEqual([false, true]);
   // Its tables are not in the dump.
   expect(walkProcess(recorded, process)).toEqual([['0xffff800008000000', null, null]]);
+});
+
+it('under a table that the dump does not hold nothing is known, whatever the walk before read', () => {
+  const tables = new BigUint64Array((4 * 4096) / 8);
+  for (const [at, entry] of [
+    [0, 0x1007n],
+    [512, 0x2007n],
+    [1024, 0x3007n],
+    [1025, 0x9007n],
+    [1536, 0x5007n],
+  ] as const) {
+    tables[at] = entry;
+  }
+  const process = { pid: 1, cr3: '0', cr4: '20', gva2gpa: [['0x10'], ['0x200000']] as const, pagemap: [] };
+  const recorded: Recorded = {
+    arch: 'x86_64',
+    processes: [process],
+    tables: openDump(bufferSource(tables.buffer)),
+  };
+  expect(walkProcess(recorded, process)).toEqual([
+    ['0x10', '0x5010', '0x5'],
+    ['0x200000', null, null],
+  ]);
+});
+
+describe('unpacked tables', () => {
+  function words(...values: bigint[]): Uint8Array {
+    return new Uint8Array(BigUint64Array.from(values).buffer);
+  }
+  const page = new Uint8Array(4096);
+
+  it('each page behind its address', () => {
+    const bytes = Buffer.concat([words(0x4000_0000n, 2n, 0x5000n), page, words(0x4000n), page]);
+    const { ranges } = parseTables('t', bytes);
+    expect(ranges).toEqual([
+      { start: 0x5000, size: 4096, position: 24 },
+      { start: 0x4000, size: 4096, position: 24 + 4096 + 8 },
+    ]);
+  });
+
+  it.each([
+    ['a head cut', words(0n), 't: expected 16 bytes and 4104 for each of 0 pages, got 8'],
+    [
+      'a page missing',
+      Buffer.concat([words(0n, 2n, 0x5000n), page]),
+      't: expected 16 bytes and 4104 for each of 2 pages, got 4120',
+    ],
+    [
+      'one too many',
+      Buffer.concat([words(0n, 0n, 0x5000n), page]),
+      't: expected 16 bytes and 4104 for each of 0 pages',
+    ],
+    ['no page', Buffer.concat([words(0n, 1n, 0x5008n), page]), 't: page 0: expected an address of a page, got 0x5008'],
+  ])('%s', (_name, bytes, message) => {
+    expect(() => parseTables('t', bytes)).toThrow(message);
+  });
 });
 
 describe('bad input is one line that names file and place, and nothing is written', () => {

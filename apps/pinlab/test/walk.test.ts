@@ -174,6 +174,7 @@ describe('pinlab walk --list', () => {
       0x1000: 0x2007n,
       0x2000: 0x3007n,
       0x3000: 0x4007n,
+      0x3008: page | 0x80n,
       0x4000: page | 0x1000n,
       0x4008: page | 0x2000n,
       0x4010: page | 0x1060n,
@@ -187,6 +188,7 @@ describe('pinlab walk --list', () => {
       '0000000000000000-0000000000003000  rw-u     4K       3  0x1000 …',
       '0000000000004000-0000000000007000  ----     4K       3  swap 0, offset 0x0 …',
       '00000000001fe000-0000000000200000  rw-u     4K       2  0x2000',
+      '0000000000200000-0000000000400000  rw-u     2M       1  0x0',
     ]);
   });
 
@@ -236,7 +238,12 @@ describe('pinlab walk: bad input is one line', () => {
       { va, format: 'lime' },
       /core: LiME range 0: magic 0x464c457f at byte 0, not 0x4c694d45$/,
     ],
-    ['a base of a format that has its own', () => core, { va, base: '4096' }, /core: only raw memory has a base, this is elf$/],
+    [
+      'a base of a format that has its own',
+      () => core,
+      { va, base: '4096' },
+      /core: only raw memory has a base, this is elf$/,
+    ],
     ['a base beyond memory', () => core, { va, base: '0x20000000000000' }, /--base: 0x20000000000000 is beyond/],
     ['a dump of another machine', () => core, { va, arch: 'arm64' }, /the dump is of ELF machine 62, arm64 is 183$/],
     [

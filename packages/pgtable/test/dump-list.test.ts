@@ -2,6 +2,7 @@ import {
   ACCESS_READ,
   arm64,
   arm64_16k_48,
+  arm64_64k_48,
   arm64Mmu,
   createEntry,
   createDecoded,
@@ -171,6 +172,44 @@ describe('listMappings', () => {
       [0n, MAPPING_UNKNOWN, 0x10_0000_0000 / 16384],
       [2n ** 47n, MAPPING_UNKNOWN, 0x20_0000_0000 / 16384],
     ]);
+  });
+
+  it('a small root and a table may lie in one page', () => {
+    const memory = rawTables(0x8000, { 0x4000: { 2: 0x4003n, 3: 0x20_0000_0003n } });
+    const found = list(memory, 0x4010n, arm64_16k_48);
+    expect(found.map(({ level, kind, pfn }) => [level, kind, pfn])).toEqual([
+      [2, MAPPING_LOOP, 1],
+      [2, MAPPING_UNKNOWN, 0x20_0000_0000 / 16384],
+      [3, MAPPING_UNKNOWN, 0x20_0000_0000 / 16384],
+    ]);
+  });
+
+  it('PROT_NONE has no more rights than the tables above', () => {
+    const entry = 0x000f_ffff_ffff_b102n;
+    const memory = rawTables(0x5000, {
+      0x1000: { 0: 0x2007n },
+      0x2000: { 0: 0x3007n },
+      0x3000: { 0: 0x4007n, 1: 0x4005n },
+      0x4000: { 0: entry },
+    });
+    const found = list(memory, 0x1000n);
+    expect(found.map(({ pfn, flags }) => [pfn, flags])).toEqual([
+      [4, E_PROTNONE | E_WRITE],
+      [4, E_PROTNONE],
+    ]);
+  });
+
+  it('a list goes on where it was when more tables were read than memory keeps', () => {
+    // 64 KiB pages: 256 are kept.
+    const tables = 300;
+    const words = new BigUint64Array((tables + 4) * 8192);
+    words[8192] = 0x2_0003n;
+    for (let i = 0; i < tables; i++) {
+      words[2 * 8192 + i] = BigInt(i + 3) * 0x1_0000n + 3n;
+      words[(i + 3) * 8192] = BigInt(i) * 0x1_0000n + 0x743n;
+    }
+    const found = list(new Uint8Array(words.buffer), 0x1_0000n, arm64_64k_48);
+    expect(found.map(({ pfn }) => pfn)).toEqual(Array.from({ length: tables }, (_, i) => i));
   });
 
   it('a table that points to itself or to one above is a loop; one that two entries share is listed twice', () => {

@@ -81,10 +81,10 @@ async function readXz(path: string): Promise<Uint8Array> {
   }
 }
 
-/** The tables as a dump: each page of them is a range. */
-function parseTables(path: string, bytes: Uint8Array): Dump {
+/** The unpacked tables as a dump: each page of them is a range. BadInput naming `path`. */
+export function parseTables(path: string, bytes: Uint8Array): Dump {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const count = bytes.length < HEAD ? NaN : Number(view.getBigUint64(8, true));
+  const count = bytes.length < HEAD ? 0 : Number(view.getBigUint64(8, true));
   if (bytes.length !== HEAD + count * RECORD) {
     throw new BadInput(`${path}: expected ${HEAD} bytes and ${RECORD} for each of ${count} pages, got ${bytes.length}`);
   }

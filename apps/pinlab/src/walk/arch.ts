@@ -77,7 +77,7 @@ function riscvArch(format: ListedFormat): WalkArch {
 function arm64Arch(name: string, granule: number, bits: number, upper: boolean): WalkArch {
   // 52 bits: with LPA2, but for 64K, which needs none.
   const ds = bits === 52 && granule !== 65536;
-  const mode: Arm64Mode = { granule, txsz: 64 - bits, upper, ds, ips: bits === 52 ? 6 : 5, e0pd: false };
+  const mode: Arm64Mode = { granule, txsz: 64 - bits, upper, ds, ips: bits === 52 ? 6 : 5 };
   let mmu;
   try {
     mmu = arm64Mmu(mode);

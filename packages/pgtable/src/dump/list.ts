@@ -123,7 +123,6 @@ export function* listMappings(format: ListedFormat, memory: TableMemory, root: b
       if (child !== null) path.push({ pfn, words: child, base: at, rights: rights & flags, next: 0 });
       else yield new Mapping(start, span, level, loop ? MAPPING_LOOP : MAPPING_UNKNOWN, rights & flags, seen);
     } else if (seen.kind === ENTRY_RESERVED) {
-      seen.pfn = 0;
       yield new Mapping(start, span, level, ENTRY_RESERVED, 0, seen);
     } else {
       format.decode(lo, hi, level, kept);
