@@ -2,7 +2,8 @@
  * The frames of many pages in a row, as a device without an MMU of its own asks for them: the tables are read, nothing is
  * marked or counted. Linux: the loops of `walk_page_range` that only look.
  *
- * Hot loop: `readLeaves`. It accepts what the entry's test proves; every other entry goes to the Mmu. Reads need no lock.
+ * Hot loop: `readLeaves`. It accepts what the entry's test proves; every other entry goes to the Mmu. Reads need no lock:
+ * on shared memory, where a worker may change an entry between its two words, every entry is read by `readEntry`.
  */
 import { checkAddress, checkInteger } from '@mmkit/base';
 import { frameWordIndex, frameWords } from '@mmkit/phys';
@@ -10,6 +11,9 @@ import { ACCESS_USER } from './access.ts';
 import { E_RIGHTS, ENTRY_LEAF, ENTRY_TABLE } from './flags.ts';
 import type { EntryTest } from './mmu.ts';
 import { leafIndex, levelIndex, readEntry, type Tables } from './tables.ts';
+
+/** Accepts nothing. */
+const NEVER: EntryTest = Object.freeze({ maskLo: 0, wantLo: 1, maskHi: 0, wantHi: 0 });
 
 /**
  * Writes to `pages` the PFNs of the `nr` pages (0 to `pages.length`) from the page of `start` on, as user mode may use them
@@ -68,7 +72,7 @@ function walkTable(
   const count = Math.min(tables.entries - index, nr);
   const words = frameWords(phys, table);
   const first = frameWordIndex(phys, table) + index * 2;
-  const test = format.leafTest(access, rights & E_RIGHTS);
+  const test = phys.shared ? NEVER : format.leafTest(access, rights & E_RIGHTS);
   const { lowAt, pfnLowShift, pfnHighMask, pfnHighShift } = format;
   let got = 0;
   for (;;) {
@@ -102,8 +106,7 @@ function readLeaves(
     const low = (first + i * 2 + lowAt) | 0;
     const lo = words[low]!;
     const hi = words[low ^ 1]!;
-    // Read again: a worker may have changed the entry between the two words.
-    if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi || words[low] !== lo) return i;
+    if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) return i;
     pages[out + i] = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
   }
   return count;

@@ -8,10 +8,10 @@ export interface Machine {
 }
 
 /** A machine of `frames` frames with one empty root table. */
-export function createMachine(format: Format, frames = 256): Machine {
+export function createMachine(format: Format, frames = 256, shared = false): Machine {
   const pageSize = 2 ** format.pageShift;
   if (pageSize !== 4096 && pageSize !== 16384 && pageSize !== 65536) throw new Error('page size');
-  const phys = createPhys({ frames, pageSize });
+  const phys = createPhys({ frames, pageSize, shared });
   const tables = createTables(phys, format);
   return { phys, tables, root: allocRoot(tables) };
 }

@@ -34,8 +34,8 @@ import { createMachine } from './machine.ts';
 
 const PAGES = 24;
 
-function makeTables(format: Format): { tables: Tables; root: number; start: number } {
-  const { tables, root } = createMachine(format, 4096);
+function makeTables(format: Format, shared = false): { tables: Tables; root: number; start: number } {
+  const { tables, root } = createMachine(format, 4096, shared);
   // The middle of the range is the end of one leaf table.
   const start = format.spans[1]! - (PAGES / 2) * format.spans[0]!;
   return { tables, root, start };
@@ -89,6 +89,15 @@ describe.each(formats.map((format) => [format.name, format] as const))('walkPage
         },
       ),
     );
+  });
+
+  it('on shared memory too', () => {
+    const { tables, root, start } = makeTables(format, true);
+    const pageSize = format.spans[0]!;
+    for (let i = 0; i < PAGES - 1; i++) put(tables, root, start + i * pageSize, 3 + 2 * i, E_USER | E_WRITE);
+    const pages = new Uint32Array(PAGES);
+    expect(walkPages(tables, root, start, PAGES, ACCESS_WRITE, pages)).toBe(PAGES - 1);
+    expect([...pages]).toEqual([...Array.from({ length: PAGES - 1 }, (_, i) => 3 + 2 * i), 0]);
   });
 
   it('marks nothing', () => {
