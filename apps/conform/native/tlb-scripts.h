@@ -1,7 +1,7 @@
 /*
- * What a processor's TLB keeps and what it drops: runs scripts on two address spaces and writes what their accesses saw,
- * one line a script. Entries change in memory alone, so an access sees the old page where a translation was kept. Included
- * once by the program of each architecture, which says what it adds.
+ * What a processor's TLB keeps and what it drops: runs scripts on two address spaces and writes what their accesses
+ * saw, one line a script. Entries change in memory alone, so an access sees the old page where a translation was kept.
+ * Included once by the program of each architecture, which says what it adds.
  *
  * A script is steps with blanks between them. X is the address space, A (tag 1) or B (tag 2); V the place: p and q are
  * pages of 4 KiB, h and i two pages in one leaf of 2 MiB.
@@ -13,7 +13,8 @@
  *   V!N       the same for a write
  *   X.V?N     the same for Dirty of the entry, 1 or 0
  *
- * All others are the architecture's. The line has what each of the last three saw; it is "-" where the processor cannot.
+ * All others are the architecture's. The line has what each of the last three saw; it is "-" where the processor
+ * cannot.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;

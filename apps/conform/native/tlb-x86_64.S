@@ -1,7 +1,7 @@
 /*
- * x86-64: boot from a floppy, which every PC has (7c00: the boot sector, behind it the program), into long mode; and the
- * accesses, with the page fault they may end in. Linked at 0x7c00, run where it was loaded; RAM below 1 GiB is mapped to
- * itself by 2 MiB leaves.
+ * x86-64: boot from a floppy, which every PC has (7c00: the boot sector, behind it the program), into long mode; and
+ * the accesses, with the page fault they may end in. Linked at 0x7c00, run where it was loaded; RAM below 1 GiB is
+ * mapped to itself by 2 MiB leaves.
  */
 #define SECTORS 64
 

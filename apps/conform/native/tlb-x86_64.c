@@ -1,7 +1,7 @@
 /*
- * x86-64 in tlb-scripts.h. Steps: nopcid: CR4.PCIDE = 0, both address spaces have PCID 0; >X: CR3 = X; >X+: with bit 63,
- * which keeps translations; invlpg.V; inv0.X.V, inv1.X, inv2, inv3: INVPCID by type; pge: CR4.PGE off and on. Without PCID
- * the scripts that need none run as with nopcid.
+ * x86-64 in tlb-scripts.h. Steps: nopcid: CR4.PCIDE = 0, both address spaces have PCID 0; >X: CR3 = X; >X+: with bit
+ * 63, which keeps translations; invlpg.V; inv0.X.V, inv1.X, inv2, inv3: INVPCID by type; pge: CR4.PGE off and on.
+ * Without PCID the scripts that need none run as with nopcid.
  */
 #define FRAME_BASE 0x200000UL
 #include "tlb-scripts.h"

@@ -2,8 +2,8 @@
  * Records what TLBs keep and drop: `node --conditions=@mmkit/source apps/conform/scripts/record-tlb.ts [--out FOLDER]
  * [--bochs COMMAND] [--bochs-share DIR] [--vgabios FILE]`. Runs native/tlb-x86_64.c on Bochs (PCID, INVPCID) and QEMU
  * (neither), and native/tlb-aarch64.c on QEMU; native/tlb-scripts.h says what a script is. Needs gcc,
- * aarch64-linux-gnu-gcc, Bochs with its rfb plugin, and QEMU for both. An access that the architecture binds and that saw
- * something else is an error.
+ * aarch64-linux-gnu-gcc, Bochs with its rfb plugin, and QEMU for both. An access that the architecture binds and that
+ * saw something else is an error.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,8 +14,8 @@ import { parseArgs } from 'node:util';
 const NATIVE = join(import.meta.dirname, '../native');
 const DATA = join(import.meta.dirname, '../../../packages/pgtable/test/data');
 const CFLAGS =
-  '-O2 -Wall -Wextra -Werror -ffreestanding -nostdlib -static -fno-pic -no-pie -mgeneral-regs-only -fno-stack-protector ' +
-  '-fno-asynchronous-unwind-tables -Wl,-N -Wl,--no-warn-rwx-segments -Wl,--build-id=none';
+  '-O2 -Wall -Wextra -Werror -ffreestanding -nostdlib -static -fno-pic -no-pie -mgeneral-regs-only ' +
+  '-fno-stack-protector -fno-asynchronous-unwind-tables -Wl,-N -Wl,--no-warn-rwx-segments -Wl,--build-id=none';
 const X86_64_CFLAGS = '-m64 -mno-red-zone -fcf-protection=none -Wl,--oformat=binary -Wl,-Ttext=0x7c00';
 const AARCH64_CFLAGS = '-mstrict-align -Wl,-Ttext=0x40080000';
 /** What the boot sector loads, and itself. */

@@ -3,7 +3,7 @@
  * The caller holds what keeps the tables alive (Linux: mmap_lock); between two runs it may change them as it likes.
  */
 import { checkAddress } from '@mmkit/base';
-import { checkUserAddress, childTable, entryStart, levelIndex, nextUsed, NO_ENTRY, type Tables } from './tables.ts';
+import { checkUserAddress, childTable, entryIndex, entryStart, nextUsed, NO_ENTRY, type Tables } from './tables.ts';
 
 export class Cursor {
   /** Address the first entry of the run maps. Set by `nextRun`, `nextEntry`, `findEntry`, as all but `end`. */
@@ -44,17 +44,16 @@ export function createCursor(start: number, end: number): Cursor {
  * entry, or the one that is none. Gives what `childTable` said of it.
  */
 function descend(tables: Tables, root: number, address: number, cursor: Cursor): number {
-  const { format } = tables;
   let table = root;
-  let level = format.levels - 1;
-  let index = levelIndex(format, level, address);
+  let level = tables.levels - 1;
+  let index = entryIndex(tables, level, address);
   let child = NO_ENTRY;
   while (level > 0 && (child = childTable(tables, table, index, level)) >= 0) {
     table = child;
     level--;
-    index = levelIndex(format, level, address);
+    index = entryIndex(tables, level, address);
   }
-  cursor.address = entryStart(format, level, address);
+  cursor.address = entryStart(tables, level, address);
   cursor.table = table;
   cursor.index = index;
   cursor.level = level;
@@ -70,7 +69,7 @@ export function findEntry(tables: Tables, root: number, address: number, cursor:
   checkUserAddress(tables.format, address);
   descend(tables, root, address, cursor);
   cursor.count = 1;
-  cursor.next = cursor.address + tables.format.spans[cursor.level]!;
+  cursor.next = cursor.address + tables.spans[cursor.level]!;
 }
 
 /**
@@ -78,8 +77,7 @@ export function findEntry(tables: Tables, root: number, address: number, cursor:
  * range covers a part of it. False at the end of the range.
  */
 export function nextEntry(tables: Tables, root: number, cursor: Cursor): boolean {
-  const { entries } = tables;
-  const { spans } = tables.format;
+  const { entries, spans } = tables;
   const { end } = cursor;
   while (cursor.next < end) {
     const child = descend(tables, root, cursor.next, cursor);
@@ -104,8 +102,7 @@ export function nextEntry(tables: Tables, root: number, cursor: Cursor): boolean
  * non-present entry, whole, even where the range covers a part of it. False at the end of the range.
  */
 export function nextRun(tables: Tables, root: number, cursor: Cursor): boolean {
-  const { entries } = tables;
-  const { spans } = tables.format;
+  const { entries, spans } = tables;
   const { end } = cursor;
   while (cursor.next < end) {
     const child = descend(tables, root, cursor.next, cursor);

@@ -12,7 +12,7 @@ import { createCursor, nextEntry } from './cursor.ts';
 import { E_USER_TABLE, ENTRY_LEAF, ENTRY_TABLE, setDecoded } from './flags.ts';
 import { PFN_LIMIT } from './format.ts';
 import { checkRange } from './range.ts';
-import { childTable, entryStart, levelIndex, NO_ENTRY, type Tables, writeEntry } from './tables.ts';
+import { childTable, entryIndex, entryStart, NO_ENTRY, type Tables, tryEncode, writeEntry } from './tables.ts';
 
 /** What a map call carries through the levels. */
 class Mapping {
@@ -68,7 +68,7 @@ export function mapLargest(
 function checkMapping(tables: Tables, root: number, start: number, end: number, pfn: number, flags: number): void {
   const { format, decoded, entry } = tables;
   checkRange(tables, start, end);
-  checkInteger('pfn', pfn, 0, PFN_LIMIT - (end - start) / format.spans[0]!);
+  checkInteger('pfn', pfn, 0, PFN_LIMIT - (end - start) / tables.spans[0]!);
   const cursor = createCursor(start, end);
   if (nextEntry(tables, root, cursor)) {
     throw new InvariantError('ALREADY_MAPPED', `address ${cursor.address} has an entry already`);
@@ -83,12 +83,7 @@ function topLevel(tables: Tables, bytes: number, flags: number): number {
   let level = 0;
   while (level + 1 < format.levels && format.spans[level + 1]! <= bytes) {
     setDecoded(decoded, ENTRY_LEAF, 0, flags);
-    try {
-      format.encode(decoded, level + 1, entry);
-    } catch (error) {
-      if (error instanceof InvariantError && error.code === 'BAD_ENTRY') break;
-      throw error;
-    }
+    if (!tryEncode(format, decoded, level + 1, entry)) break;
     level++;
   }
   return level;
@@ -96,7 +91,7 @@ function topLevel(tables: Tables, bytes: number, flags: number): number {
 
 function map(mapping: Mapping, root: number, start: number, end: number, pfn: number): number {
   const { tables, pages } = mapping;
-  const top = tables.format.levels - 1;
+  const top = tables.levels - 1;
   if (!reserve(mapping, root, top, start, end, pfn)) {
     for (const page of pages) tables.freeTable(page);
     return -ENOMEM;
@@ -108,18 +103,17 @@ function map(mapping: Mapping, root: number, start: number, end: number, pfn: nu
 /** True when [start, end), which one entry of `level` covers, may be one leaf. */
 function fits(mapping: Mapping, level: number, start: number, end: number, pfn: number): boolean {
   if (level > mapping.top) return false;
-  const { spans } = mapping.tables.format;
+  const { spans } = mapping.tables;
   return end - start === spans[level] && isAligned(pfn, spans[level]! / spans[0]!);
 }
 
 /** Takes a page for every table that [start, end) lacks below `table`, one of `level`, or -1 where it lacks that too. */
 function reserve(mapping: Mapping, table: number, level: number, start: number, end: number, pfn: number): boolean {
   const { tables, pages } = mapping;
-  const { format } = tables;
-  const span = format.spans[level]!;
-  for (let at = start, next: number, frame = pfn; at < end; frame += (next - at) / format.spans[0]!, at = next) {
-    next = Math.min(entryStart(format, level, at) + span, end);
-    const child = table < 0 ? NO_ENTRY : childTable(tables, table, levelIndex(format, level, at), level);
+  const span = tables.spans[level]!;
+  for (let at = start, next: number, frame = pfn; at < end; frame += (next - at) / tables.spans[0]!, at = next) {
+    next = Math.min(entryStart(tables, level, at) + span, end);
+    const child = table < 0 ? NO_ENTRY : childTable(tables, table, entryIndex(tables, level, at), level);
     if (child < 0) {
       if (fits(mapping, level, at, next, frame)) continue;
       const page = tables.allocTable();
@@ -139,10 +133,10 @@ function fill(mapping: Mapping, table: number, level: number, start: number, end
   }
   const { tables, flags, pages } = mapping;
   const { format, decoded, entry } = tables;
-  const span = format.spans[level]!;
-  for (let at = start, next: number, frame = pfn; at < end; frame += (next - at) / format.spans[0]!, at = next) {
-    next = Math.min(entryStart(format, level, at) + span, end);
-    const index = levelIndex(format, level, at);
+  const span = tables.spans[level]!;
+  for (let at = start, next: number, frame = pfn; at < end; frame += (next - at) / tables.spans[0]!, at = next) {
+    next = Math.min(entryStart(tables, level, at) + span, end);
+    const index = entryIndex(tables, level, at);
     const child = childTable(tables, table, index, level);
     if (child >= 0) {
       fill(mapping, child, level - 1, at, next, frame);
@@ -163,10 +157,9 @@ function fill(mapping: Mapping, table: number, level: number, start: number, end
 /** The entries are none, so the low word, which makes them be there, comes last. */
 function fillLeaves(mapping: Mapping, table: number, start: number, end: number, pfn: number): void {
   const { tables, lo, hi } = mapping;
-  const { phys, format } = tables;
-  const { lowAt, highAt, pfnLowShift, pfnHighShift, spans } = format;
+  const { phys, lowAt, highAt, pfnLowShift, pfnHighShift, spans } = tables;
   const words = frameWords(phys, table);
-  const first = frameWordIndex(phys, table) + levelIndex(format, 0, start) * 2;
+  const first = frameWordIndex(phys, table) + entryIndex(tables, 0, start) * 2;
   const last = first + (((end - start) / spans[0]!) | 0) * 2;
   // `| 0`: a double would make the loop twice as slow.
   for (let at = first, frame = pfn | 0; at < last; at += 2, frame++) {

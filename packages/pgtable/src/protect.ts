@@ -8,8 +8,7 @@
 import { checkInteger } from '@mmkit/base';
 import { frameWordIndex, frameWords } from '@mmkit/phys';
 import { createCursor, nextRun } from './cursor.ts';
-import { E_DIRTY, E_SOFT_DIRTY, E_YOUNG, ENTRY_LEAF, setDecoded } from './flags.ts';
-import type { Format } from './format.ts';
+import { E_DIRTY, E_SOFT_DIRTY, E_YOUNG, ENTRY_LEAF } from './flags.ts';
 import { checkWhole } from './range.ts';
 import type { Tables } from './tables.ts';
 
@@ -42,7 +41,7 @@ class Change {
  * Changes the flags of every leaf of [start, end), PROT_NONE ones included: first those of `clear` are taken away, then
  * those of `set` added. Frame, and everything else in the entry, stays; other entries are left alone. Returns how many
  * entries changed. `InvariantError('HUGE_LEAF')` when an edge of the range lies inside a huge leaf (see `splitAt`),
- * 'BAD_ENTRY' when the format has no leaf, at level 0 or where one of the range is, with such flags.
+ * 'BAD_ENTRY' when the format has no leaf such as one of them would become.
  */
 export function protectRange(
   tables: Tables,
@@ -52,10 +51,7 @@ export function protectRange(
   set: number,
   clear: number,
 ): number {
-  const { format, decoded, entry } = tables;
   checkWhole(tables, root, start, end);
-  setDecoded(decoded, ENTRY_LEAF, 0, set);
-  format.encode(decoded, 0, entry);
   const change = new Change(set, clear);
   changeRange(tables, root, start, end, change);
   if (change.changed === 0) return 0;
@@ -86,8 +82,7 @@ function changeRange(tables: Tables, root: number, start: number, end: number, c
 
 /** Entries of one table: leaves that differ in the PFN alone are looked at once. */
 function changeRun(tables: Tables, table: number, index: number, count: number, level: number, change: Change): void {
-  const { phys, format } = tables;
-  const { lowAt, highAt } = format;
+  const { phys, lowAt, highAt } = tables;
   const words = frameWords(phys, table);
   const first = frameWordIndex(phys, table) + index * 2;
   const last = first + count * 2;
@@ -96,10 +91,10 @@ function changeRun(tables: Tables, table: number, index: number, count: number, 
     const hi = words[at + highAt]!;
     stop = at + 2;
     if ((lo | hi) === 0 || !findFlips(tables, lo, hi, level, change)) continue;
-    if (level === 0) stop = alikeUntil(format, words, at, last);
+    stop = alikeUntil(tables, words, at, last);
     if ((change.flipLo | change.flipHi) === 0) continue;
     change.changed += (stop - at) >> 1;
-    if (change.writing) flip(format, words, at, stop, change.flipLo, change.flipHi);
+    if (change.writing) flip(tables, words, at, stop, change.flipLo, change.flipHi);
   }
 }
 
@@ -115,11 +110,11 @@ function findFlips(tables: Tables, lo: number, hi: number, level: number, change
   return true;
 }
 
-/** Where the page leaves that differ from the one at word `first` in the PFN alone end, at `last` at the latest. */
-function alikeUntil(format: Format, words: Int32Array, first: number, last: number): number {
-  const { lowAt, highAt } = format;
-  const maskLo = ~(-1 << format.pfnLowShift);
-  const maskHi = ~format.pfnHighMask;
+/** Where the leaves that differ from the one at word `first` in the PFN alone end, at `last` at the latest. */
+function alikeUntil(tables: Tables, words: Int32Array, first: number, last: number): number {
+  const { lowAt, highAt } = tables;
+  const maskLo = ~(-1 << tables.pfnLowShift);
+  const maskHi = ~tables.pfnHighMask;
   const wantLo = words[first + lowAt]! & maskLo;
   const wantHi = words[first + highAt]! & maskHi;
   let at = first + 2;
@@ -131,8 +126,8 @@ function alikeUntil(format: Format, words: Int32Array, first: number, last: numb
   return at;
 }
 
-function flip(format: Format, words: Int32Array, first: number, last: number, flipLo: number, flipHi: number): void {
-  const { lowAt, highAt } = format;
+function flip(tables: Tables, words: Int32Array, first: number, last: number, flipLo: number, flipHi: number): void {
+  const { lowAt, highAt } = tables;
   for (let at = first; at < last; at += 2) {
     const lo = words[at + lowAt]! ^ flipLo;
     const hi = words[at + highAt]! ^ flipHi;

@@ -8,31 +8,28 @@
  */
 import { checkInteger, InvariantError } from '@mmkit/base';
 import { frameWordIndex, frameWords } from '@mmkit/phys';
-import type { Format } from './format.ts';
-import { childTable, clearEntry, entryStart, levelIndex, nextUsed, NO_TABLE, type Tables } from './tables.ts';
+import { childTable, clearEntry, entryIndex, entryStart, nextUsed, NO_TABLE, type Tables } from './tables.ts';
 
 /** [start, end) must be whole pages of user memory. */
 export function checkRange(tables: Tables, start: number, end: number): void {
-  const { format } = tables;
-  checkInteger('end', end, 0, format.userEnd);
+  checkInteger('end', end, 0, tables.userEnd);
   checkInteger('start', start, 0, end);
-  checkEdge(format, 'start', start);
-  checkEdge(format, 'end', end);
+  checkEdge(tables, 'start', start);
+  checkEdge(tables, 'end', end);
 }
 
 /** `address` must be where a page begins. */
-function checkEdge(format: Format, name: string, address: number): void {
-  if (entryStart(format, 0, address) === address) return;
-  throw new RangeError(`${name}: expected a multiple of ${format.spans[0]}, got ${address}`);
+function checkEdge(tables: Tables, name: string, address: number): void {
+  if (entryStart(tables, 0, address) === address) return;
+  throw new RangeError(`${name}: expected a multiple of ${tables.spans[0]}, got ${address}`);
 }
 
 /** Refuses a range edge inside a huge leaf: the leaf would have to be split first. */
 function refuseCut(tables: Tables, root: number, edge: number): void {
-  const { format } = tables;
-  if (edge === format.userEnd) return;
+  if (edge === tables.userEnd) return;
   let table = root;
-  for (let level = format.levels - 1; level > 0 && entryStart(format, level, edge) !== edge; level--) {
-    table = childTable(tables, table, levelIndex(format, level, edge), level);
+  for (let level = tables.levels - 1; level > 0 && entryStart(tables, level, edge) !== edge; level--) {
+    table = childTable(tables, table, entryIndex(tables, level, edge), level);
     if (table === NO_TABLE) throw new InvariantError('HUGE_LEAF', `address ${edge} lies inside a huge leaf`);
     if (table < 0) return;
   }
@@ -53,17 +50,17 @@ export function checkWhole(tables: Tables, root: number, start: number, end: num
 export function unmapRange(tables: Tables, root: number, start: number, end: number): number {
   checkWhole(tables, root, start, end);
   if (start === end) return 0;
-  return clear(tables, root, tables.format.levels - 1, start, end);
+  return clear(tables, root, tables.levels - 1, start, end);
 }
 
 /** Clears [start, end) of `table`, one of `level`. */
 function clear(tables: Tables, table: number, level: number, start: number, end: number): number {
-  const { format, entry } = tables;
-  const first = levelIndex(format, level, start);
-  const last = levelIndex(format, level, end - 1);
+  const { entry } = tables;
+  const first = entryIndex(tables, level, start);
+  const last = entryIndex(tables, level, end - 1);
   if (level === 0) return clearLeaves(tables, table, first, last);
-  const span = format.spans[level]!;
-  const base = entryStart(format, level, start) - first * span;
+  const span = tables.spans[level]!;
+  const base = entryStart(tables, level, start) - first * span;
   let cleared = 0;
   for (let index = first; (index = nextUsed(tables, table, index, last + 1)) <= last; index++) {
     const child = childTable(tables, table, index, level);
@@ -71,7 +68,7 @@ function clear(tables: Tables, table: number, level: number, start: number, end:
     const to = Math.min(end, base + (index + 1) * span);
     if (child >= 0 && to - from < span) {
       cleared += clear(tables, child, level - 1, from, to);
-      if (!isEmpty(tables, child, levelIndex(format, level - 1, from))) continue;
+      if (!isEmpty(tables, child, entryIndex(tables, level - 1, from))) continue;
       clearEntry(tables, table, index, entry);
       tables.freeTable(child);
     } else {
@@ -116,8 +113,7 @@ function isEmpty(tables: Tables, table: number, index: number): boolean {
 
 /** Clears entries `first` to `last` of a leaf table. */
 function clearLeaves(tables: Tables, table: number, first: number, last: number): number {
-  const { phys } = tables;
-  const { lowAt, highAt } = tables.format;
+  const { phys, lowAt, highAt } = tables;
   const words = frameWords(phys, table);
   const base = frameWordIndex(phys, table);
   let cleared = 0;

@@ -17,7 +17,7 @@ import {
   setDecoded,
 } from './flags.ts';
 import { checkRange } from './range.ts';
-import { childTable, levelIndex, readEntry, tableAt, type Tables, writeEntry } from './tables.ts';
+import { childTable, levelIndex, readEntry, tableAt, type Tables, tryEncode, writeEntry } from './tables.ts';
 
 /** The notes a huge leaf has when one of its pages has them. */
 const NOTES = E_YOUNG | E_DIRTY;
@@ -78,14 +78,9 @@ export function splitAt(tables: Tables, root: number, address: number): number {
 /** True when a leaf of `level` can say all that `leaf` says. */
 function canStore(tables: Tables, leaf: Decoded, level: number): boolean {
   const { format, decoded, entry } = tables;
-  try {
-    format.encode(leaf, level, entry);
-  } catch (error) {
-    if (error instanceof InvariantError && error.code === 'BAD_ENTRY') return false;
-    throw error;
-  }
+  if (!tryEncode(format, leaf, level, entry)) return false;
   format.decode(entry.lo, entry.hi, level, decoded);
-  return isSame(decoded, leaf) && decoded.pfn === leaf.pfn;
+  return isSame(decoded, leaf);
 }
 
 /** The same leaf, the frame apart. */

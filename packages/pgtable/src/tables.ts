@@ -34,7 +34,7 @@ import {
 } from './flags.ts';
 import type { Format } from './format.ts';
 import { physMemory, type TableMemory } from './memory.ts';
-import { formatLevels } from './mmu.ts';
+import { type EntryTest, formatLevels } from './mmu.ts';
 
 /** `childTable`: the entry is none. */
 export const NO_ENTRY = -1;
@@ -66,6 +66,29 @@ export class Tables {
   readonly decoded: Decoded;
   /** The same RAM, as the walker sees it. */
   readonly memory: TableMemory;
+  // Numbers of the format again: formats are of many hidden classes, which costs 2 ns a page of mapping and unmapping.
+  /** Levels. */
+  readonly levels: number;
+  /** Entries − 1. */
+  readonly indexMask: number;
+  /** Bytes one entry covers, by level. */
+  readonly spans: ArrayLike<number>;
+  /** `1 / spans[level]`. */
+  readonly inverses: ArrayLike<number>;
+  /** End of user memory. */
+  readonly userEnd: number;
+  /** Where an entry's low word is. */
+  readonly lowAt: number;
+  /** Where its high word is. */
+  readonly highAt: number;
+  /** Lowest bit of the PFN in the low word. */
+  readonly pfnLowShift: number;
+  /** PFN bits of the high word. */
+  readonly pfnHighMask: number;
+  /** PFN bit of the high word's bit 0. */
+  readonly pfnHighShift: number;
+  /** `Format.tableTest`. */
+  readonly tableTest: EntryTest;
 
   constructor(phys: Phys, format: Format, ports: TablePorts) {
     this.phys = phys;
@@ -76,6 +99,18 @@ export class Tables {
     this.entry = createEntry();
     this.decoded = createDecoded();
     this.memory = physMemory(phys);
+    this.levels = format.levels;
+    this.indexMask = this.entries - 1;
+    this.spans = format.spans;
+    this.inverses = format.inverses;
+    this.userEnd = format.userEnd;
+    this.lowAt = format.lowAt;
+    this.highAt = format.highAt;
+    this.pfnLowShift = format.pfnLowShift;
+    this.pfnHighMask = format.pfnHighMask;
+    this.pfnHighShift = format.pfnHighShift;
+    const { maskLo, wantLo, maskHi, wantHi } = format.tableTest;
+    this.tableTest = { maskLo, wantLo, maskHi, wantHi };
   }
 }
 
@@ -130,8 +165,13 @@ export function levelIndex(format: Format, level: number, address: number): numb
 }
 
 /** First address of what the entry for `address` in a table of `level` covers; `%` would be a call. */
-export function entryStart(format: Format, level: number, address: number): number {
-  return Math.floor(address * format.inverses[level]!) * format.spans[level]!;
+export function entryStart(tables: Tables, level: number, address: number): number {
+  return Math.floor(address * tables.inverses[level]!) * tables.spans[level]!;
+}
+
+/** `levelIndex` in these tables. */
+export function entryIndex(tables: Tables, level: number, address: number): number {
+  return lowWord(address * tables.inverses[level]!) & tables.indexMask;
 }
 
 /** Index of the entry for `address` in its leaf table. Linux: `pte_index`. */
@@ -146,35 +186,46 @@ function entryAt(phys: Phys, table: number, index: number): number {
 
 /** Reads entry `index` of a table into `out`, whole even while a worker changes it. Linux: `ptep_get_lockless`. */
 export function readEntry(tables: Tables, table: number, index: number, out: Entry): void {
-  const { phys, format } = tables;
+  const { phys, lowAt, highAt } = tables;
   const words = frameWords(phys, table);
   const at = entryAt(phys, table, index);
-  const low = at + format.lowAt;
+  const low = at + lowAt;
   do {
     out.lo = words[low]!;
-    out.hi = words[at + format.highAt]!;
+    out.hi = words[at + highAt]!;
   } while (words[low] !== out.lo);
 }
 
 /** Writes entry `index` of a table. Linux: `set_pte`. Lock and TLB flush are the caller's. */
 export function writeEntry(tables: Tables, table: number, index: number, entry: Entry): void {
-  const { phys, format } = tables;
+  const { phys, lowAt, highAt } = tables;
   const words = frameWords(phys, table);
   const at = entryAt(phys, table, index);
-  words[at + format.lowAt] = 0;
-  words[at + format.highAt] = entry.hi;
-  words[at + format.lowAt] = entry.lo;
+  words[at + lowAt] = 0;
+  words[at + highAt] = entry.hi;
+  words[at + lowAt] = entry.lo;
+}
+
+/** Encodes `d` as an entry of `level` into `out`; false where the format has no such entry ('BAD_ENTRY'). */
+export function tryEncode(format: Format, d: Decoded, level: number, out: Entry): boolean {
+  try {
+    format.encode(d, level, out);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'BAD_ENTRY') return false;
+    throw error;
+  }
 }
 
 /** Makes entry `index` of a table none and gives what it was in `old`. Linux: `ptep_get_and_clear`. */
 export function clearEntry(tables: Tables, table: number, index: number, old: Entry): void {
-  const { phys, format } = tables;
+  const { phys, lowAt, highAt } = tables;
   const words = frameWords(phys, table);
   const at = entryAt(phys, table, index);
-  old.lo = words[at + format.lowAt]!;
-  words[at + format.lowAt] = 0;
-  old.hi = words[at + format.highAt]!;
-  words[at + format.highAt] = 0;
+  old.lo = words[at + lowAt]!;
+  words[at + lowAt] = 0;
+  old.hi = words[at + highAt]!;
+  words[at + highAt] = 0;
 }
 
 /** Index of the first entry of a table, from `index` up to `end`, that is not none; `end` when there is none. */
@@ -192,10 +243,10 @@ export function nextUsed(tables: Tables, table: number, index: number, end: numb
  * when it is something else. `InvariantError('TABLE_OUTSIDE_RAM')` when the table lies beyond the machine's memory.
  */
 export function childTable(tables: Tables, table: number, index: number, level: number): number {
-  const { format, phys } = tables;
+  const { phys, lowAt, highAt } = tables;
   const words = frameWords(phys, table);
-  const low = entryAt(phys, table, index) + format.lowAt;
-  const high = low - format.lowAt + format.highAt;
+  const low = entryAt(phys, table, index) + lowAt;
+  const high = low - lowAt + highAt;
   let lo: number;
   let hi: number;
   do {
@@ -203,10 +254,10 @@ export function childTable(tables: Tables, table: number, index: number, level: 
     hi = words[high]!;
   } while (words[low] !== lo);
   if ((lo | hi) === 0) return NO_ENTRY;
-  const { maskLo, wantLo, maskHi, wantHi } = format.tableTest;
-  let pfn = (lo >>> format.pfnLowShift) | ((hi & format.pfnHighMask) << format.pfnHighShift);
+  const { maskLo, wantLo, maskHi, wantHi } = tables.tableTest;
+  let pfn = (lo >>> tables.pfnLowShift) | ((hi & tables.pfnHighMask) << tables.pfnHighShift);
   if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) {
-    format.decode(lo, hi, level, tables.decoded);
+    tables.format.decode(lo, hi, level, tables.decoded);
     if (tables.decoded.kind !== ENTRY_TABLE) return NO_TABLE;
     pfn = tables.decoded.pfn;
   }
@@ -228,7 +279,7 @@ export function tableAt(tables: Tables, root: number, address: number, level: nu
   checkInteger('level', level, 0, format.levels - 1);
   let table = root;
   for (let l = format.levels - 1; l > level; l--) {
-    table = childTable(tables, table, levelIndex(format, l, address), l);
+    table = childTable(tables, table, entryIndex(tables, l, address), l);
     if (table < 0) return -1;
   }
   return table;
@@ -245,7 +296,7 @@ export function tableAtAlloc(tables: Tables, root: number, address: number, leve
   checkInteger('level', level, 0, format.levels - 1);
   let table = root;
   for (let l = format.levels - 1; l > level; l--) {
-    const index = levelIndex(format, l, address);
+    const index = entryIndex(tables, l, address);
     let child = childTable(tables, table, index, l);
     if (child === NO_TABLE) throw new InvariantError('HUGE_LEAF', `level ${l} maps address ${address} by itself`);
     if (child === NO_ENTRY) {

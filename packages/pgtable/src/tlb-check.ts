@@ -1,7 +1,7 @@
 /**
  * Which cached translations are stale: the flush that the architecture requires after a change of the tables, turned
- * round. A cached translation is good for an access as long as a walk would let the access through to the same frame and
- * would find nothing to mark but the accessed bits. Intel SDM volume 3, "Recommended invalidation", "Optional
+ * round. A cached translation is good for an access as long as a walk would let the access through to the same frame
+ * and would find nothing to mark but the accessed bits. Intel SDM volume 3, "Recommended invalidation", "Optional
  * invalidation"; Arm ARM, "General TLB maintenance requirements".
  *
  * | change of the tables | a use of the old translation is stale |

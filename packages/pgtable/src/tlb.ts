@@ -1,7 +1,7 @@
 /**
- * The translation cache of one CPU. Only its CPU looks up and inserts; whoever changes page tables flushes it, by IPI in
- * Linux (`flush_tlb_page`, `flush_tlb_range`, `flush_tlb_mm`). Intel SDM volume 3, "Caching translation information";
- * Arm ARM, "Translation Lookaside Buffers".
+ * The translation cache of one CPU. Only its CPU looks up and inserts; whoever changes page tables flushes it, by IPI
+ * in Linux (`flush_tlb_page`, `flush_tlb_range`, `flush_tlb_mm`). Intel SDM volume 3, "Caching translation
+ * information"; Arm ARM, "Translation Lookaside Buffers".
  *
  * A tag tells address spaces apart: a PCID, an ASID, or, where every root has its own, the PFN of the root table. A
  * translation with E_GLOBAL (x86: G; arm64: not nG) answers under every tag. Pages are named by number: the address
@@ -10,8 +10,8 @@
  *
  * Direct mapped, one page an entry: a huge leaf is cached page by page, and a flush of any of its pages drops all of
  * them, as INVLPG does. An entry that refuses the access is a miss, so the walk finds the fault or the newer entry; a
- * write through an entry whose leaf is not dirty walks again, which sets Dirty. Differs: contiguous entries are not cached
- * as one.
+ * write through an entry whose leaf is not dirty walks again, which sets Dirty. Differs: contiguous entries are not
+ * cached as one.
  *
  * Layout: `pages[slot]` is the page number; `words` has four a slot:
  *
@@ -22,8 +22,9 @@
  * | 2 | bit n: a hit for access n (ACCESS_* bits together); 0 in debug mode: word 3 decides |
  * | 3 | 25:0 E_* flags of the translation; 31:26 log2 of the pages the leaf maps |
  *
- * The slot of a page is (page number ^ tag) mod slots, of a global one page number mod slots. Asking `Mmu.permits` at every
- * hit instead of word 2 took 15 ns instead of 6; `rights` remembers it for a few values of flags, so inserts seldom ask.
+ * The slot of a page is (page number ^ tag) mod slots, of a global one page number mod slots. Asking `Mmu.permits` at
+ * every hit instead of word 2 took 15 ns instead of 6; `rights` remembers it for a few values of flags, so inserts
+ * seldom ask.
  */
 import { alignDown, checkInteger, lowWord } from '@mmkit/base';
 import { ACCESS_WRITE } from './access.ts';
@@ -78,8 +79,8 @@ export class Tlb {
   readonly check: TlbCheck | null;
   /** True when an entry of a huge leaf may be present. This file only. */
   huge: boolean;
-  /** True when a global entry may be present. This file only. */
-  global: boolean;
+  /** True when a global entry may be present, and in debug mode: a miss is not one yet. This file only. */
+  special: boolean;
   /** Lookups that gave a frame. */
   hits: number;
   /** Lookups that did not. */
@@ -99,10 +100,10 @@ export class Tlb {
     this.words = new Int32Array(slots << SLOT_SHIFT);
     this.pages = new Float64Array(slots);
     this.rights = new Int32Array(RIGHTS * 2).fill(-1);
-    this.walks = new WalkCache(mmu.indexBits);
+    this.walks = new WalkCache(mmu);
     this.check = check;
     this.huge = false;
-    this.global = false;
+    this.special = check !== null;
     this.hits = 0;
     this.misses = 0;
     this.evictions = 0;
@@ -151,8 +152,8 @@ export function createTlbEntry(): TlbEntry {
 }
 
 /**
- * Frame of the page of `address` (any integer from 0 to 2^53 − 1) under `tag` (0 to 2^30) for `access` (ACCESS_*), or -1:
- * walk the tables, then `tlbInsert`. In debug mode see `TlbCheckOptions.report`.
+ * Frame of the page of `address` (any integer from 0 to 2^53 − 1) under `tag` (0 to 2^30) for `access` (ACCESS_*), or
+ * -1: walk the tables, then `tlbInsert`. In debug mode see `TlbCheckOptions.report`.
  */
 export function tlbLookup(tlb: Tlb, tag: number, address: number, access: number): number {
   return tlbLookupPage(tlb, tag, Math.floor(address * tlb.inverse), access);
@@ -171,10 +172,14 @@ export function tlbLookupPage(tlb: Tlb, tag: number, page: number, access: numbe
   return lookupRest(tlb, tag, page, access);
 }
 
-/** The lookup among global entries, and all of it in debug mode. */
+/** The lookup among global entries too, and in debug mode. Apart, so that hits stay short: 7.1 instead of 8.4 ns. */
 function lookupRest(tlb: Tlb, tag: number, page: number, access: number): number {
+  if (!tlb.special) {
+    tlb.misses++;
+    return -1;
+  }
   const { words, check } = tlb;
-  const at = tlb.global || check !== null ? find(tlb, tag, page) : -1;
+  const at = find(tlb, tag, page);
   const flags = at < 0 ? 0 : words[at + FLAGS]! & FLAGS_MASK;
   if (at < 0 || ((allowed(tlb, flags) >>> access) & 1) === 0) {
     tlb.misses++;
@@ -224,7 +229,7 @@ export function insertWords(tlb: Tlb, tag: number, page: number, pfn: number, ac
   words[at + PFN] = pfn;
   words[at + ALLOWED] = tlb.check === null ? accesses : 0;
   words[at + FLAGS] = flags;
-  if (global) tlb.global = true;
+  if (global) tlb.special = true;
 }
 
 /** The accesses that `flags` permit without a walk, as of word 2. */
@@ -257,7 +262,8 @@ export function tlbRightsChanged(tlb: Tlb): void {
   tlb.rights.fill(-1);
   forgetLeaves(tlb.walks);
   for (let at = 0; at < words.length; at += 1 << SLOT_SHIFT) {
-    if (words[at + TAG] !== EMPTY) words[at + ALLOWED] = allowed(tlb, words[at + FLAGS]! & FLAGS_MASK);
+    if (words[at + TAG] === EMPTY || tlb.check !== null) continue;
+    words[at + ALLOWED] = allowed(tlb, words[at + FLAGS]! & FLAGS_MASK);
   }
 }
 
@@ -291,13 +297,13 @@ export function tlbFlushNonGlobal(tlb: Tlb): void {
 export function tlbFlushAll(tlb: Tlb): void {
   tlbFlushPages(tlb, FLUSH_TAG | FLUSH_OTHERS | FLUSH_GLOBAL, 0, 0, END);
   tlb.huge = false;
-  tlb.global = false;
+  tlb.special = tlb.check !== null;
 }
 
 /**
  * Drops the translations that `which` names (FLUSH_* together) whose leaf maps a page from `first` to `end - 1`. All
- * other flushes are cases of this one; those without a name: INVPCID type 0 is FLUSH_TAG for one page, arm64's VAAE1 all
- * three for one page.
+ * other flushes are cases of this one; those without a name: INVPCID type 0 is FLUSH_TAG for one page, arm64's VAAE1
+ * all three for one page.
  */
 export function tlbFlushPages(tlb: Tlb, which: number, tag: number, first: number, end: number): void {
   tlb.flushes++;
@@ -314,7 +320,7 @@ export function tlbFlushPages(tlb: Tlb, which: number, tag: number, first: numbe
     const slot = (lowWord(page) ^ tag) & mask;
     if (isNamed(tlb, which, tag, slot) && tlb.pages[slot] === page) drop(tlb, slot);
     const shared = lowWord(page) & mask;
-    if (tlb.global && isNamed(tlb, which, tag, shared) && tlb.pages[shared] === page) drop(tlb, shared);
+    if (tlb.special && isNamed(tlb, which, tag, shared) && tlb.pages[shared] === page) drop(tlb, shared);
   }
 }
 

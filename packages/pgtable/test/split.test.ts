@@ -233,14 +233,30 @@ describe('splitAt (split_huge_pmd_if_needed)', () => {
   });
 
   it('refuses a leaf that the level below cannot say: nothing changes', () => {
-    const { tables, root } = createMachine(x86_64);
+    const { tables, root, phys } = createMachine(x86_64);
     tableAtAlloc(tables, root, 0, 1);
     const d = createDecoded();
     setDecoded(d, ENTRY_LEAF, 0x200, RW | E_INVALID);
     put(tables, root, 0, 1, d);
     const before = snapshot(tables);
+    const free = phys.freeFrames;
     expect(codeOf(() => splitAt(tables, root, 0x1000))).toBe('BAD_ENTRY');
     expect(snapshot(tables)).toEqual(before);
+    expect(phys.freeFrames).toBe(free);
+  });
+
+  it('refuses a leaf of which the level below would lose something', () => {
+    const encode: Format['encode'] = (d, level, out) => x86_64.encode(level > 0 ? d : { ...d, restHi: 0 }, level, out);
+    const { tables, root } = createMachine({ ...x86_64, encode });
+    mapLargest(tables, root, 0, 2 * MIB, 0, RW);
+    expect(splitAt(tables, root, 0x1000)).toBe(0);
+    expect(joinAt(tables, root, 0, 1)).toBe(0);
+    const d = createDecoded();
+    setDecoded(d, ENTRY_LEAF, 0, RW);
+    d.restHi = 0x0800_0000;
+    put(tables, root, 0, 1, d);
+    expect(codeOf(() => splitAt(tables, root, 0x1000))).toBe('BAD_ENTRY');
+    expect(entryOf(tables, root, 0x1000)).toEqual({ ...d, level: 1 });
   });
 
   it('keeps the raw bits no flag stands for: caching, protection key', () => {

@@ -4,6 +4,7 @@ import {
   ACCESS_USER,
   ACCESS_WRITE,
   arm64,
+  arm64Mmu,
   clearEntry,
   createDecoded,
   createEntry,
@@ -34,6 +35,7 @@ import {
   tlbInsertPage,
   tlbLookup,
   tlbLookupPage,
+  tlbRightsChanged,
   translate,
   unmapRange,
   writeEntry,
@@ -204,7 +206,10 @@ describe('debug mode', () => {
     tlbInsert(tlb, root, AT, out);
     unmapRange(tables, root, AT, AT + PAGE);
     expect(() => tlbLookup(tlb, root, AT, READ)).toThrow(
-      expect.objectContaining({ code: 'STALE_TRANSLATION', message: expect.stringContaining(': a walk ends with fault 1 at level ') }),
+      expect.objectContaining({
+        code: 'STALE_TRANSLATION',
+        message: expect.stringContaining(': a walk ends with fault 1 at level '),
+      }),
     );
     expect(tlb.hits).toBe(0);
   });
@@ -256,6 +261,24 @@ describe('debug mode', () => {
     unmapRange(tables, root, AT, AT + PAGE);
     expect(tlbLookupPage(tlb, 2, page, ACCESS_READ)).toBe(9);
     expect(reports).toHaveLength(1);
+  });
+
+  it('Arm ARM, AF left to software: clearing it needs no flush', () => {
+    const format: Format = { ...arm64, ...arm64Mmu({ ha: false, hd: false }) };
+    const bench = new Bench(format, READ, E_USER | E_YOUNG);
+    without(E_YOUNG)(bench);
+    expect(bench.access(READ)).toBe(9);
+    expect(bench.reports).toEqual([]);
+    tlbFlushPage(bench.tlb, bench.root, AT);
+    expect(bench.access(READ)).toBe(-1);
+  });
+
+  it("goes on after a change of the MMU's rights", () => {
+    const bench = new Bench(x86_64, READ);
+    tlbRightsChanged(bench.tlb);
+    unmapRange(bench.tables, bench.root, AT, AT + PAGE);
+    bench.access(READ);
+    expect(bench.reports).toHaveLength(1);
   });
 
   it('rights taken away in a table above count like those of the leaf', () => {

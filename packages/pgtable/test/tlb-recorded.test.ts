@@ -1,7 +1,7 @@
 /**
- * The scripts of apps/conform/native/tlb-scripts.h, which explains them, on our TLB. Where the architecture binds an access,
- * ours must see what every recorded processor saw; where it does not, the first choice of the script is the translation
- * from before the change, which ours keeps and the processors may.
+ * The scripts of apps/conform/native/tlb-scripts.h, which explains them, on our TLB. Where the architecture binds an
+ * access, ours must see what every recorded processor saw; where it does not, the first choice of the script is the
+ * translation from before the change, which ours keeps and the processors may.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

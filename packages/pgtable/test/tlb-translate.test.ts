@@ -17,8 +17,10 @@ import {
   E_RIGHTS,
   E_USER,
   E_WRITE,
+  FAULT_KEY,
   FAULT_NOT_PRESENT,
   FAULT_PROTECTION,
+  type Format,
   hwWalk,
   leafIndex,
   leafTable,
@@ -29,6 +31,7 @@ import {
   tlbFlushPage,
   tlbFlushRange,
   tlbFlushTag,
+  tlbRightsChanged,
   tlbTranslate,
   unmapRange,
   writeEntry,
@@ -54,8 +57,8 @@ const step = fc.record({
   kind: fc.constantFrom('access', 'access', 'access', 'access', 'map', 'unmap'),
   page: fc.integer({ min: 0, max: 40 }),
   pages: fc.integer({ min: 1, max: 8 }),
-  access: fc.constantFrom(READ, WRITE, EXEC, ACCESS_READ, ACCESS_WRITE),
-  flags: fc.constantFrom(E_USER, E_USER | E_WRITE, E_RIGHTS, E_WRITE, E_USER | E_GLOBAL),
+  access: fc.constantFrom(READ, WRITE, EXEC, ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC),
+  flags: fc.constantFrom(E_USER, E_USER | E_WRITE, E_RIGHTS, E_WRITE, E_EXEC, E_USER | E_GLOBAL),
 });
 
 describe.each(formats)('$name: tlbTranslate', (format) => {
@@ -169,6 +172,55 @@ describe('tlbTranslate', () => {
     const tlb = createTlb(x86_64);
     for (let round = 0; round < 3; round++) expect(tlbTranslate(tlb, tables, 1, root, 0, READ)).toBe(2 ** 33 + 7);
     expect(tlb.hits).toBe(0);
+  });
+
+  it('tells tables apart whose places in the cache are the same, by address and by tag', () => {
+    const { tables, root } = createMachine(x86_64);
+    const far = 16 * 512 * 4096;
+    const other = allocRoot(tables);
+    mapRange(tables, root, 0, 0x2000, 50, E_RIGHTS);
+    mapRange(tables, root, far, far + 0x2000, 60, E_RIGHTS);
+    mapRange(tables, other, 0, 0x2000, 70, E_RIGHTS);
+    const tlb = createTlb(x86_64, { slots: 1 });
+    for (let round = 0; round < 3; round++) {
+      for (const page of [0, 0x1000]) {
+        expect(tlbTranslate(tlb, tables, 1, root, page, READ)).toBe(50 + page / 4096);
+        expect(tlbTranslate(tlb, tables, 1, root, far + page, READ)).toBe(60 + page / 4096);
+        expect(tlbTranslate(tlb, tables, 17, other, page, READ)).toBe(70 + page / 4096);
+        expect(tlbTranslate(tlb, tables, 1, root, page, READ)).toBe(50 + page / 4096);
+      }
+    }
+  });
+
+  it('a change of the rights that the MMU gives reaches what is known of leaves', () => {
+    let closed = false;
+    const format: Format = { ...x86_64, permits: () => (closed ? FAULT_KEY : 0) };
+    const { tables, root } = createMachine(format);
+    mapRange(tables, root, 0, 0x3000, 50, E_RIGHTS);
+    for (const address of [0, 0x1000, 0x2000]) hwWalk(tables, root, address, READ, createTranslation());
+    const tlb = createTlb(format);
+    expect(tlbTranslate(tlb, tables, 1, root, 0, READ)).toBe(50);
+    closed = true;
+    tlbRightsChanged(tlb);
+    expect(tlbTranslate(tlb, tables, 1, root, 0x1000, READ)).toBe(-FAULT_KEY);
+    closed = false;
+    tlbRightsChanged(tlb);
+    expect(tlbTranslate(tlb, tables, 1, root, 0x2000, READ)).toBe(52);
+  });
+
+  it('Arm ARM, PXNTable: tables that keep the kernel from fetching go on doing so', () => {
+    const { tables, root } = createMachine(arm64);
+    mapRange(tables, root, 0, 0x2000, 50, E_EXEC);
+    const tlb = createTlb(arm64);
+    for (const address of [0, 0x1000]) {
+      const raw = createEntry();
+      readEntry(tables, leafTable(tables, root, address), leafIndex(arm64, address), raw);
+      raw.hi &= ~(1 << 21); // PXN
+      writeEntry(tables, leafTable(tables, root, address), leafIndex(arm64, address), raw);
+      expect(hwWalk(tables, root, address, ACCESS_EXEC, createTranslation())).toBe(FAULT_PROTECTION);
+      expect(tlbTranslate(tlb, tables, 1, root, address, ACCESS_READ)).toBe(50 + address / 4096);
+      expect(tlbTranslate(tlb, tables, 1, root, address, ACCESS_EXEC)).toBe(-FAULT_PROTECTION);
+    }
   });
 
   it('refuses tables of another format', () => {
