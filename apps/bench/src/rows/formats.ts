@@ -88,17 +88,15 @@ function mappedTables(which: number): Mapped[] {
   });
 }
 
+function walkAll({ tables, root, start, pages }: Mapped): void {
+  for (let i = 0; i < CALLS; i++) {
+    expectCount(pt.walkPages(tables, root, start, PAGES, pt.ACCESS_WRITE, pages), PAGES);
+  }
+}
+
 function walking(which: number): () => number {
   return inTurn(
-    mappedTables(which).map(
-      ({ tables, root, start, pages }) =>
-        () =>
-          time(PAGES * CALLS, () => {
-            for (let i = 0; i < CALLS; i++) {
-              expectCount(pt.walkPages(tables, root, start, PAGES, pt.ACCESS_WRITE, pages), PAGES);
-            }
-          }),
-    ),
+    mappedTables(which).map((mapped) => () => time(PAGES * CALLS, () => walkAll(mapped))),
     has4K,
   );
 }
@@ -123,36 +121,28 @@ function walkingBigints(which: number): () => number {
     });
 }
 
-/** The same for every format with a call of the format for each entry. */
-function walkingMethods(which: number): () => number {
+/** The same with calls of the format for each entry. */
+function walkByMethods({ format, tables, root, start, pages }: Mapped): number {
+  const leaf = pt.leafTable(tables, root, start);
   const entry = pt.createEntry();
   const decoded = pt.createDecoded();
+  for (let i = 0; i < PAGES; i++) {
+    pt.readEntry(tables, leaf, pt.leafIndex(format, start + i * format.spans[0]!), entry);
+    format.hardware(entry.lo, entry.hi, 0, decoded);
+    if (decoded.kind !== pt.ENTRY_LEAF || format.permits(format, decoded.flags, USER_WRITE) !== 0) return i;
+    pages[i] = decoded.pfn;
+  }
+  return PAGES;
+}
+
+function walkingMethods(which: number): () => number {
+  // The 512 pages lie in one table, but for our own format.
+  const inOneTable = (format: pt.Format): boolean => format !== ownFormat;
   return inTurn(
-    mappedTables(which).map(({ format, tables, root, start, pages }) => {
-      const walk = (): number => {
-        for (let i = 0; i < PAGES; i++) {
-          const address = start + i * format.spans[0]!;
-          pt.readEntry(tables, leafAt(address), pt.leafIndex(format, address), entry);
-          format.hardware(entry.lo, entry.hi, 0, decoded);
-          if (decoded.kind !== pt.ENTRY_LEAF || format.permits(format, decoded.flags, USER_WRITE) !== 0) return i;
-          pages[i] = decoded.pfn;
-        }
-        return PAGES;
-      };
-      let last = -1;
-      let leaf = -1;
-      // A table is looked up once, as a walk by runs does.
-      const leafAt = (address: number): number => {
-        const table = Math.floor(address / format.spans[1]!);
-        if (table !== last) {
-          leaf = pt.leafTable(tables, root, address);
-          last = table;
-        }
-        return leaf;
-      };
-      return () => time(PAGES, () => expectCount(walk(), PAGES));
-    }),
-    has4K,
+    mappedTables(which).map((mapped) =>
+      inOneTable(mapped.format) ? () => time(PAGES, () => expectCount(walkByMethods(mapped), PAGES)) : () => 0,
+    ),
+    (format) => has4K(format) && inOneTable(format),
   );
 }
 
@@ -224,38 +214,41 @@ function pinRow(format: pt.Format): Row {
   };
 }
 
+function mapAll({ tables, root, start, end }: Mapped): void {
+  for (let i = 0; i < CALLS; i++) {
+    expectCount(pt.mapRange(tables, root, start, end, 1024, FLAGS), 0);
+    expectCount(pt.unmapRange(tables, root, start, end), PAGES);
+  }
+}
+
 function mapping(which: number): () => number {
   return inTurn(
     FORMATS.map((format) => {
-      const { tables, root, start, end } = new Mapped(format, which);
-      return () =>
-        time(PAGES * CALLS, () => {
-          for (let i = 0; i < CALLS; i++) {
-            expectCount(pt.mapRange(tables, root, start, end, 1024, pt.E_USER | pt.E_WRITE), 0);
-            expectCount(pt.unmapRange(tables, root, start, end), PAGES);
-          }
-        });
+      const mapped = new Mapped(format, which);
+      return () => time(PAGES * CALLS, () => mapAll(mapped));
     }),
     has4K,
   );
 }
 
-/** The first `pages` (a power of two) of 512, again and again, by the TLB: 64 fit in it, 512 push each other out. */
+/** How many of many accesses to the first `pages` pages, a power of two, find a frame. One function for all formats. */
+function translateAll({ format, tables, root, start, tlb }: Mapped, pages: number): number {
+  const pageSize = format.spans[0]!;
+  let found = 0;
+  for (let i = 0; i < PAGES * CALLS; i++) {
+    const address = start + (i & (pages - 1)) * pageSize;
+    if (pt.tlbTranslate(tlb, tables, root, root, address, USER_WRITE) >= 0) found++;
+  }
+  return found;
+}
+
+/** By the TLB: 64 pages fit in it, 512 push each other out. */
 function translating(pages: number): Row['make'] {
   return (which) =>
     inTurn(
-      mappedTables(which).map(({ format, tables, root, start, tlb }) => {
-        const pageSize = format.spans[0]!;
-        const look = (): number => {
-          let found = 0;
-          for (let i = 0; i < PAGES * CALLS; i++) {
-            const address = start + (i & (pages - 1)) * pageSize;
-            if (pt.tlbTranslate(tlb, tables, root, root, address, USER_WRITE) >= 0) found++;
-          }
-          return found;
-        };
-        return () => time(PAGES * CALLS, () => expectCount(look(), PAGES * CALLS));
-      }),
+      mappedTables(which).map(
+        (mapped) => () => time(PAGES * CALLS, () => expectCount(translateAll(mapped, pages), PAGES * CALLS)),
+      ),
     );
 }
 
