@@ -8,7 +8,7 @@ import { E_KERNEL_EXEC, E_RIGHTS, E_YOUNG, ENTRY_LEAF } from './flags.ts';
 import { levelIndex, readEntry, type Tables } from './tables.ts';
 import { allowedAccesses, insertWords, type Tlb, tlbInsert, tlbLookupPage } from './tlb.ts';
 import { checkUse } from './tlb-check.ts';
-import { keepTable, knownTable, leafAt } from './walk-cache.ts';
+import { keepTable, knownTable, leafAt, WalkCache } from './walk-cache.ts';
 import { hwWalk } from './walker.ts';
 
 const ALL_RIGHTS = E_RIGHTS | E_KERNEL_EXEC;
@@ -37,6 +37,7 @@ export function tlbTranslate(
 function shortWalk(tlb: Tlb, tables: Tables, tag: number, page: number, access: number): number {
   const { walks } = tlb;
   const { phys } = tables;
+  if (walks === null) return -1;
   const { leaves, lowAt, highAt, pfnHighMask } = walks;
   const table = knownTable(walks, tag, page);
   if (table < 0) return -1;
@@ -65,23 +66,25 @@ function shortWalk(tlb: Tlb, tables: Tables, tag: number, page: number, access: 
 /** A walk from the root; the TLB gets what it found, and if that was a page also where its table lies. */
 function longWalk(tlb: Tlb, tables: Tables, tag: number, root: number, address: number, access: number): number {
   if (tables.format !== tlb.mmu) throw new InvariantError('OTHER_MMU', `${tables.format.name}, ${tlb.mmu.name}`);
-  const { found } = tlb.walks;
+  tlb.walks ??= new WalkCache(tlb.mmu);
+  const { walks } = tlb;
+  const { found } = walks;
   const fault = hwWalk(tables, root, address, access, found);
   if (fault !== 0) return -fault;
   tlbInsert(tlb, tag, address, found);
-  const table = found.level === 0 ? plainTable(tlb, tables, root, address) : -1;
+  const table = found.level === 0 ? plainTable(walks, tables, root, address) : -1;
   if (table >= 0) {
-    keepTable(tlb.walks, tag, Math.floor(address * tlb.inverse), table);
-    keepLeaf(tlb, tables, table, address);
+    keepTable(walks, tag, Math.floor(address * tlb.inverse), table);
+    keepLeaf(walks, tables, table, address);
   }
   return found.pfn;
 }
 
 /** The leaf table of `address` when every entry above it, marked used by a walk, passes on all rights; else -1. */
-function plainTable(tlb: Tlb, tables: Tables, root: number, address: number): number {
+function plainTable(walks: WalkCache, tables: Tables, root: number, address: number): number {
   const { format, phys } = tables;
   const { maskLo, wantLo, maskHi, wantHi } = format.tableTest;
-  const { entry } = tlb.walks;
+  const { entry } = walks;
   let table = root;
   for (let level = format.levels - 1; level > 0; level--) {
     readEntry(tables, table, levelIndex(format, level, address), entry);
@@ -94,9 +97,8 @@ function plainTable(tlb: Tlb, tables: Tables, root: number, address: number): nu
 }
 
 /** Remembers what the bits of the leaf of `address` mean, which a walk has marked used. */
-function keepLeaf(tlb: Tlb, tables: Tables, table: number, address: number): void {
+function keepLeaf(walks: WalkCache, tables: Tables, table: number, address: number): void {
   const { format } = tables;
-  const { walks } = tlb;
   const { entry, decoded, leaves } = walks;
   readEntry(tables, table, levelIndex(format, 0, address), entry);
   const { lo, hi } = entry;

@@ -32,7 +32,7 @@ import { E_DIRTY, E_GLOBAL } from './flags.ts';
 import { PFN_LIMIT } from './format.ts';
 import type { Mmu } from './mmu.ts';
 import { checkUse, createTlbCheck, TlbCheck, type TlbCheckOptions } from './tlb-check.ts';
-import { forgetLeaves, forgetTables, WalkCache } from './walk-cache.ts';
+import { forgetLeaves, forgetTables, type WalkCache } from './walk-cache.ts';
 import type { Translation } from './walker.ts';
 
 /** `tlbFlushPages`: translations of the tag. */
@@ -73,8 +73,8 @@ export class Tlb {
   readonly pages: Float64Array;
   /** Word 2 for the flags in the word before it, by the flags' hash; -1 in the first: unused. This file only. */
   readonly rights: Int32Array;
-  /** What it knows of walks. tlb-translate.ts only. */
-  readonly walks: WalkCache;
+  /** What it knows of walks; null before the first `tlbTranslate`. tlb-translate.ts only. */
+  walks: WalkCache | null;
   /** Looks for stale translations at every hit, or null. */
   readonly check: TlbCheck | null;
   /** True when an entry of a huge leaf may be present. This file only. */
@@ -100,7 +100,7 @@ export class Tlb {
     this.words = new Int32Array(slots << SLOT_SHIFT);
     this.pages = new Float64Array(slots);
     this.rights = new Int32Array(RIGHTS * 2).fill(-1);
-    this.walks = new WalkCache(mmu);
+    this.walks = null;
     this.check = check;
     this.huge = false;
     this.special = check !== null;
@@ -260,7 +260,7 @@ export function allowedAccesses(mmu: Mmu, flags: number): number {
 export function tlbRightsChanged(tlb: Tlb): void {
   const { words } = tlb;
   tlb.rights.fill(-1);
-  forgetLeaves(tlb.walks);
+  if (tlb.walks !== null) forgetLeaves(tlb.walks);
   for (let at = 0; at < words.length; at += 1 << SLOT_SHIFT) {
     if (words[at + TAG] === EMPTY || tlb.check !== null) continue;
     words[at + ALLOWED] = allowed(tlb, words[at + FLAGS]! & FLAGS_MASK);
@@ -308,7 +308,7 @@ export function tlbFlushAll(tlb: Tlb): void {
 export function tlbFlushPages(tlb: Tlb, which: number, tag: number, first: number, end: number): void {
   tlb.flushes++;
   if (first >= end) return;
-  forgetTables(tlb.walks);
+  if (tlb.walks !== null) forgetTables(tlb.walks);
   if (tlb.huge || (which & FLUSH_OTHERS) !== 0 || end - first > tlb.slots) {
     for (let slot = 0; slot < tlb.slots; slot++) {
       if (isNamed(tlb, which, tag, slot) && overlaps(tlb, slot, first, end)) drop(tlb, slot);
