@@ -5,6 +5,7 @@ import { formatRows } from './rows/formats.ts';
 import { machineRows } from './rows/machines.ts';
 import { mapRows } from './rows/maps.ts';
 import { odirectRows } from './rows/odirect.ts';
+import { physRows } from './rows/phys.ts';
 import { pinRows } from './rows/pins.ts';
 
 export const rows: readonly (Row | WholeRow)[] = [
@@ -12,6 +13,7 @@ export const rows: readonly (Row | WholeRow)[] = [
   ...faultRows,
   ...mapRows,
   ...formatRows,
+  ...physRows,
   ...machineRows,
   ...odirectRows,
 ];

@@ -45,7 +45,7 @@ describe('the program', () => {
     expect(status).toBe(0);
     const report = JSON.parse(stdout);
     expect(report.rows).toHaveLength(1);
-    expect(report.rows[0]).toMatchObject({ name: 'metadata', ours: 32, others: {}, ratio: {} });
+    expect(report.rows[0]).toMatchObject({ name: 'phys: metadata', ours: 32, others: {}, ratio: {} });
     expect(report.notMeasured[0].name).toBe('the running kernel');
   });
 

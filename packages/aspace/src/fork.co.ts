@@ -22,7 +22,7 @@ import {
   setDecoded,
   writeEntry,
 } from '@mmkit/pgtable';
-import { allocPages, copyFrame, folioMaybeDmaPinned, getPage, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
+import { allocPagesNowait, copyFrame, folioMaybeDmaPinned, getPage, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
 import { writeSeqBegin, writeSeqEnd } from '@mmkit/task/sched';
 import { isCowMapping, VM_MAYBE_GUARD, VM_SHARED } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
@@ -121,7 +121,7 @@ function* copyEntry(
 /** The early copy of a page that may be pinned: the child gets its own, the parent's entry is not touched. */
 function copyNow(dst: Mm, vma: Vma, pfn: number, to: number, index: number, address: number): number {
   const { tables, phys, format } = dst.memory;
-  const copy = allocPages(phys, GFP_HIGHUSER_MOVABLE, 0);
+  const copy = allocPagesNowait(phys, GFP_HIGHUSER_MOVABLE, 0);
   if (copy < 0) return -ENOMEM;
   copyFrame(phys, copy, pfn);
   folioAddNewAnonRmap(phys, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));

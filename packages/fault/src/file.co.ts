@@ -6,7 +6,8 @@
 import type { Task } from '@mmkit/base';
 import { anonVmaPrepare, Mm } from '@mmkit/aspace';
 import { folioUnlock, OpenFile } from '@mmkit/filemap';
-import { allocPages, copyFrame, freePages, GFP_HIGHUSER_MOVABLE, putPage } from '@mmkit/phys';
+import { copyFrame, freePages, GFP_HIGHUSER_MOVABLE, putPage } from '@mmkit/phys';
+import { allocPages } from '@mmkit/phys/sched';
 import { VM_SHARED } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { doFaultAround } from './fault-around.co.ts';
@@ -51,7 +52,7 @@ function* doCowFault(fault: FileFault): Task<number> {
   const { memory } = mm;
   const { phys } = memory;
   anonVmaPrepare(memory, vma);
-  const copy = allocPages(phys, GFP_HIGHUSER_MOVABLE, 0);
+  const copy = yield* allocPages(phys, GFP_HIGHUSER_MOVABLE, 0);
   if (copy < 0) return VM_FAULT_OOM;
   const result = yield* callFault(fault);
   if (fault.page < 0) {

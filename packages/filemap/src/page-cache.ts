@@ -8,7 +8,7 @@
  */
 import { EEXIST, InvariantError } from '@mmkit/base';
 import {
-  allocPages,
+  allocPagesNowait,
   clearFlag,
   COLD_INDEX,
   COLD_WORDS,
@@ -45,7 +45,7 @@ export function filemapGetFolio(inode: Inode, index: number): number {
 export function filemapAddFolio(inode: Inode, index: number): number {
   if (inode.pages.has(index)) return -EEXIST;
   const { phys } = inode.files;
-  const pfn = allocPages(phys, GFP_HIGHUSER_MOVABLE, 0);
+  const pfn = allocPagesNowait(phys, GFP_HIGHUSER_MOVABLE, 0);
   if (pfn < 0) return pfn;
   getPage(phys, pfn);
   setFlag(phys, pfn, inode.device === null ? PG_LOCKED | PG_SWAPBACKED : PG_LOCKED);

@@ -20,6 +20,7 @@ import {
   PG_LOCKED,
   PG_TABLE,
   testFlag,
+  touchedRanges,
 } from '@mmkit/phys';
 import { checkVmaTree, vmaLookup } from '@mmkit/vma';
 import { checkTlbs } from './check-tlb.ts';
@@ -60,7 +61,10 @@ export function checkMachine(machine: Machine): void {
   checkPhys(phys);
   const census: Census = { machine, mapped: new Map(), tables: new Set() };
   for (const process of machine.processes.values()) checkProcess(census, process);
-  for (let pfn = 0; pfn < phys.frontier; pfn++) checkFrameWords(census, pfn);
+  const ranges = touchedRanges(phys);
+  for (let i = 0; i < ranges.length; i += 2) {
+    for (let pfn = ranges[i]!; pfn < ranges[i + 1]!; pfn++) checkFrameWords(census, pfn);
+  }
   if (pageRefCount(phys, phys.zeroPfn) >= GUP_PIN_COUNTING_BIAS) fail('ZERO_PAGE', 'the zero page has pins counted');
   const live = phys.nrFollPinAcquired - phys.nrFollPinReleased;
   const { pins } = countFrames(phys);

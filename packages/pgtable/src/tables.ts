@@ -12,7 +12,7 @@
  */
 import { checkInteger, ENOMEM, InvariantError, lowWord } from '@mmkit/base';
 import {
-  allocPages,
+  allocPagesNowait,
   frameWordIndex,
   frameWords,
   freePages,
@@ -130,7 +130,7 @@ export function createTables(phys: Phys, format: Format, ports: TablePorts = phy
 function physPorts(phys: Phys): TablePorts {
   return {
     allocTable() {
-      const pfn = allocPages(phys, GFP_KERNEL | GFP_ZERO, 0);
+      const pfn = allocPagesNowait(phys, GFP_KERNEL | GFP_ZERO, 0);
       if (pfn >= 0) setFlag(phys, pfn, PG_TABLE);
       return pfn;
     },
@@ -232,9 +232,10 @@ export function clearEntry(tables: Tables, table: number, index: number, old: En
 export function nextUsed(tables: Tables, table: number, index: number, end: number = tables.entries): number {
   const words = frameWords(tables.phys, table);
   const base = frameWordIndex(tables.phys, table);
-  let at = base + index * 2;
-  const last = base + end * 2;
-  while (at < last && (words[at]! | words[at + 1]!) === 0) at += 2;
+  const last = (base + end * 2) | 0;
+  let at = (base + index * 2) | 0;
+  // Each `| 0` spares a test for overflow.
+  while (at < last && (words[at]! | words[at | 1]!) === 0) at = (at + 2) | 0;
   return (at - base) >> 1;
 }
 

@@ -1,15 +1,35 @@
 import { FOLL_PIN } from '@mmkit/base';
-import { allocPages, createPhys, freePages, GFP_ZERO, gupPutFolio, pageRefCount, tryGrabFolio } from '@mmkit/phys';
+import {
+  allocPages,
+  createPhys,
+  folioMaybeDmaPinned,
+  freePages,
+  GFP_COMP,
+  GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
+  GFP_NOWAIT,
+  gupPutFolio,
+  linuxZones,
+  pageRefCount,
+  tryGrabFolio,
+} from '@mmkit/phys';
 
-const phys = createPhys({ frames: 1024 }); // 4 MiB of RAM
-const free = phys.freeFrames;
-const pfn = allocPages(phys, GFP_ZERO, 0); // -ENOMEM when there is none
+// 8 GiB with Linux's zones and two CPUs. Caches that give a block back when memory runs out.
+const frames = 2 ** 21;
+const caches: number[] = [];
+const relieve = () => (caches.length === 0 ? 0 : (freePages(phys, caches.pop()!, 10), 1024));
+const phys = createPhys({ frames, zones: linuxZones(frames), cpus: 2, minFreeKbytes: 11_584, relieve });
 
-if (tryGrabFolio(phys, pfn, 2, FOLL_PIN) !== 0) throw new Error('not pinned');
-const count = pageRefCount(phys, pfn);
-if (count !== 1 + 2 * 1024) throw new Error('a pin of a small folio counts 1024');
+const thp = allocPages(phys, GFP_HIGHUSER_MOVABLE | GFP_COMP, 9); // a huge folio: 512 frames
+if (tryGrabFolio(phys, thp + 7, 3, FOLL_PIN) !== 0) throw new Error('not pinned');
+console.log(`frame ${thp}: ${pageRefCount(phys, thp)} references, pinned: ${folioMaybeDmaPinned(phys, thp)}`);
+gupPutFolio(phys, thp + 7, 3, FOLL_PIN);
+freePages(phys, thp, 9);
 
-gupPutFolio(phys, pfn, 2, FOLL_PIN);
-freePages(phys, pfn, 0);
-if (phys.freeFrames !== free) throw new Error('a frame leaked');
-console.log(`frame ${pfn} had ${count} references while pinned twice`);
+for (let pfn = 0; pfn >= 0; ) {
+  pfn = allocPages(phys, GFP_NOWAIT, 10); // may not reclaim: -ENOMEM at the watermark
+  if (pfn >= 0) caches.push(pfn);
+}
+const held = caches.length;
+while (caches.length === held) allocPages(phys, GFP_KERNEL, 3); // may: until the port had to help
+console.log(`${held} blocks of 4 MiB held, one was given back; ${phys.freeFrames} frames are free`);

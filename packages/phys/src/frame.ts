@@ -1,35 +1,38 @@
 /**
- * The machine's memory as data: the frame table (Linux's `struct page` array), free lists and RAM chunks. Two int32
- * tables of four words a frame; word n of frame `pfn` is `table[(pfn << 2) + n]`.
+ * The machine's memory as data: the frame table (Linux's `struct page` array), zones and RAM chunks. Two int32 tables of
+ * four words a frame; word n of frame `pfn` is `table[(pfn << 2) + n]`.
  *
  * `hot` (what faults, GUP and unmap touch):
  *
  * | word | name | value |
  * |------|------|-------|
- * | 0 | HOT_REFCOUNT | references, Linux's `_refcount`; 0 = free, or the tail of a block; a pin counts 1024 |
- * | 1 | HOT_FLAGS | bits 0..20 Linux's page flags, 24..26 state (page-flags.ts), 28..31 the block's order (heads) |
- * | 2 | HOT_MAPCOUNT | page-table entries that map the frame, 0 = none (Linux's `_mapcount` + 1) |
- * | 3 | HOT_OWNER | handle << 2 \| kind (OWNER_*): Linux's `mapping` |
+ * | 0 | HOT_REFCOUNT | references, Linux's `_refcount`; 0 = free, or inside a block; a pin of a small folio counts 1024 |
+ * | 1 | HOT_FLAGS | bits 0..21 Linux's page flags, 24..27 state (page-flags.ts), 28..31 the block's order (heads) |
+ * | 2 | HOT_MAPCOUNT | page-table entries that map this very frame, 0 = none (Linux's `_mapcount` + 1) |
+ * | 3 | HOT_OWNER | handle << 2 \| kind (OWNER_*): Linux's `mapping`; tails: the head's PFN |
  *
  * `cold`:
  *
- * | word | name | value |
- * |------|------|-------|
- * | 0 | COLD_INDEX | offset in the owner, in pages |
- * | 1 | COLD_NEXT | list link, a PFN, 0 = none; free frames: the free list |
- * | 2 | COLD_PREV | list link, a PFN, 0 = none |
- * | 3 | COLD_PRIVATE | the owner's |
+ * | word | name | value | first tail of a large folio |
+ * |------|------|-------|------|
+ * | 0 | COLD_INDEX | offset in the owner, in pages | TAIL_LARGE_MAPCOUNT: mappings of the whole folio and of its pages |
+ * | 1 | COLD_NEXT | list link, a PFN, 0 = none: free lists, LRU | TAIL_ENTIRE_MAPCOUNT: mappings by one large entry |
+ * | 2 | COLD_PREV | list link, a PFN, 0 = none | TAIL_NR_PAGES_MAPPED: pages of it that entries of their own map |
+ * | 3 | COLD_PRIVATE | the owner's | TAIL_PINCOUNT: pins |
  *
  * All words of a free frame are zero, but for the flags of a free block's head and its links: so a frame never used is
- * a free frame, and making a machine touches no word per frame. Both tables are reserved whole and backed by the
- * operating system where touched.
+ * a free frame, and making a machine touches no word per frame. So are those of a frame in a hole. Both tables are
+ * reserved whole and backed by the operating system where touched.
  *
- * Differs from Linux: one zone, no migrate types, no watermarks. No lock: calls run one at a time (in Linux the zone
- * lock covers the lists, and counts are atomic). With `shared` other threads may read and write words and contents,
- * but only one may allocate, free, or touch a RAM chunk for the first time.
+ * `pageblocks` has a byte for each pageblock (2^pageblockOrder frames): zone index << 3 | migrate type.
+ *
+ * No lock: calls run one at a time (in Linux the zone lock covers the lists, and counts are atomic). With `shared` other
+ * threads may read and write words and contents, and take and drop references (`@mmkit/phys/shared`); one thread, the
+ * owner, allocates and frees.
  */
-import { checkInteger } from '@mmkit/base';
-import { PG_RESERVED } from './page-flags.ts';
+import type { Task } from '@mmkit/base';
+import type { Failures } from './fail.ts';
+import type { PcpList, Zone } from './zone.ts';
 
 /** Words a frame has in `hot`. */
 export const HOT_WORDS = 4;
@@ -51,6 +54,14 @@ export const COLD_NEXT = 1;
 export const COLD_PREV = 2;
 /** `cold`: the owner's word. */
 export const COLD_PRIVATE = 3;
+/** `cold` of the first tail: mappings of the folio and of its pages, 0 = none (`_large_mapcount` + 1). */
+export const TAIL_LARGE_MAPCOUNT = 0;
+/** `cold` of the first tail: mappings by one large entry, 0 = none (`_entire_mapcount` + 1). */
+export const TAIL_ENTIRE_MAPCOUNT = 1;
+/** `cold` of the first tail: pages of the folio that have mappings of their own (`_nr_pages_mapped`). */
+export const TAIL_NR_PAGES_MAPPED = 2;
+/** `cold` of the first tail: pins (`_pincount`). */
+export const TAIL_PINCOUNT = 3;
 
 /** Owner kind: nobody. */
 export const OWNER_NONE = 0;
@@ -63,12 +74,17 @@ export const OWNER_KIND_MASK = 3;
 /** The handle is `owner >> OWNER_SHIFT`. */
 export const OWNER_SHIFT = 2;
 
+/** Word of `sharing`: pins taken by threads, since the owner last looked. */
+export const SHARED_ACQUIRED = 0;
+/** Word of `sharing`: pins they dropped. */
+export const SHARED_RELEASED = 1;
+/** Word of `sharing`: first block whose last reference a thread dropped, 0 = none; linked through COLD_PRIVATE. */
+export const SHARED_FREED = 2;
+/** How many words `sharing` has. */
+const SHARED_WORDS = 3;
+
 /** Largest order of a block: 2^10 frames (`MAX_PAGE_ORDER`). */
 export const MAX_PAGE_ORDER = 10;
-/** Fewest frames a machine may have. */
-export const MIN_FRAMES = 16;
-/** Most frames a machine may have: every word index stays below 2^31. */
-export const MAX_FRAMES = 0x1fff_ffff;
 
 /** Bytes of a RAM chunk, as a shift: 2 MiB. */
 const CHUNK_SHIFT = 21;
@@ -79,11 +95,53 @@ const SMALL_RAM = 0x100_0000;
 /** Both tables share a buffer up to this many bytes each. */
 const SMALL_TABLE = 0x10_0000;
 /** The zero page's frame. */
-const ZERO_PFN = 1;
-/** The first frame that can be given out. */
-const FIRST_FREE = 2;
-/** Most single frames kept in front of the free lists. */
-const PCP_HIGH = 64;
+export const ZERO_PFN = 1;
+/** Frames below are never given out: frame 0, which ends lists, and the zero page. */
+export const FIRST_FREE = 2;
+
+/** A memory node (`struct pglist_data`). */
+export class MemNode {
+  /** Its zones by kind; null: it has none of this kind. */
+  readonly zones: (Zone | null)[];
+  /** The zones an allocation on this node tries, in turn: those of this node from MOVABLE down, then other nodes'. */
+  readonly zonelist: Zone[];
+  /** How many CPUs belong to it. */
+  cpus: number;
+  /** The first folio of each LRU list (LRU_*), 0 = none; that of LRU_UNEVICTABLE is not linked. lru.ts only. */
+  readonly lruHeads: number[];
+  /** The last folio of each LRU list, 0 = none. lru.ts only. */
+  readonly lruTails: number[];
+
+  constructor() {
+    this.zones = [null, null, null, null];
+    this.zonelist = [];
+    this.cpus = 0;
+    this.lruHeads = [0, 0, 0, 0, 0];
+    this.lruTails = [0, 0, 0, 0, 0];
+  }
+}
+
+/** What a CPU needs at hand to allocate and free. */
+export class PhysCpu {
+  /** Its number. */
+  readonly index: number;
+  /** Its node. */
+  readonly node: number;
+  /** By the five low bits of GFP flags: the per-CPU list a single frame comes from; one that is always empty and full where there is no such zone. */
+  readonly byGfp: PcpList[];
+  /** By a pageblock's byte: the per-CPU list a single frame of that block goes to; that same one: it goes to the buddy lists. */
+  readonly byBlock: PcpList[];
+  /** By LRU_BATCH_*: folios to be moved to or between LRU lists (`cpu_fbatches`). lru-batch.ts only. */
+  readonly lruBatches: number[][];
+
+  constructor(index: number, node: number) {
+    this.index = index;
+    this.node = node;
+    this.byGfp = [];
+    this.byBlock = [];
+    this.lruBatches = [[], [], [], [], [], [], []];
+  }
+}
 
 export class Phys {
   /** HOT_WORDS words a frame; see the layout above. Whoever holds what Linux would hold may write them. */
@@ -106,30 +164,44 @@ export class Phys {
   readonly chunkDoubles: (Float64Array | undefined)[];
   /** True when tables and chunks lie in SharedArrayBuffers. */
   readonly shared: boolean;
+  /** What threads that share it count and free, words SHARED_*; empty unless `shared`. shared.ts only. */
+  readonly sharing: Int32Array;
   /** The shared zero page: reserved, one reference of its own. */
   readonly zeroPfn: number;
-  /** First free block of each order, 0 = none. free-area.ts only. */
-  readonly freeHeads: Int32Array;
-  /** Bit n: the list of order n is not empty. free-area.ts only. */
-  freeOrders: number;
-  /** Frames from here on were never used and are free, on no list. free-area.ts only. */
-  frontier: number;
+  /** All zones, by index: node by node, from DMA up. */
+  readonly zones: Zone[];
+  /** All nodes, by number. */
+  readonly nodes: MemNode[];
+  /** All CPUs, by number. */
+  readonly cpus: PhysCpu[];
+  /** The CPU that runs: whoever schedules sets it. */
+  cpu: PhysCpu;
+  /** A byte for each pageblock: zone index << 3 | migrate type. */
+  readonly pageblocks: Uint8Array;
+  /** log2 of the frames of a pageblock. */
+  readonly pageblockOrder: number;
+  /** Frames kept free, in KiB (`vm.min_free_kbytes`); `setupWatermarks` after a change. */
+  minFreeKbytes: number;
+  /** Distance of the watermarks, in ten-thousandths of a zone (`vm.watermark_scale_factor`). */
+  watermarkScaleFactor: number;
+  /** True: frames have contents. False: counts and pins only, contents throw NO_CONTENTS. */
+  readonly contents: boolean;
+  /** Called where Linux reclaims or compacts; null: nothing can be reclaimed. */
+  relieve: Relieve | null;
+  /** Called to move a folio away; null: nothing can be moved. */
+  migrate: Migrate | null;
+  /** Allocations that are made to fail; null: none. */
+  failures: Failures | null;
   /** Frames from here on were never given out nor touched: their contents are zero. ram.ts and page-alloc.ts only. */
   untouched: number;
-  /** First of the single free frames in front of the lists, linked by COLD_NEXT; 0 = none. page-alloc.ts only. */
-  pcpHead: number;
-  /** How many there are. page-alloc.ts only. */
-  pcpCount: number;
-  /** How many there may be. */
-  readonly pcpHigh: number;
-  /** Free frames, wherever they are. page-alloc.ts only. */
-  freeFrames: number;
+  /** Frames with PG_HWPOISON (`num_poisoned_pages`). poison.ts only. */
+  numPoisoned: number;
   /** vmstat `nr_foll_pin_acquired`: pins ever taken. Whoever takes pins adds to it. */
   nrFollPinAcquired: number;
   /** vmstat `nr_foll_pin_released`: pins ever dropped. Whoever drops pins adds to it. */
   nrFollPinReleased: number;
 
-  constructor(frames: number, pageSize: number, shared: boolean) {
+  constructor(frames: number, pageSize: number, pageblockOrder: number, shared: boolean, contents: boolean) {
     const hotBytes = frames * HOT_WORDS * 4;
     const coldBytes = frames * COLD_WORDS * 4;
     // One buffer makes a machine 1 µs cheaper; for a large one the host may refuse so large a reservation.
@@ -149,19 +221,49 @@ export class Phys {
     this.chunkBytes = [];
     this.chunkDoubles = [];
     this.shared = shared;
+    this.sharing = shared ? new Int32Array(new SharedArrayBuffer(SHARED_WORDS * 4)) : new Int32Array(0);
+    this.contents = contents;
     this.zeroPfn = ZERO_PFN;
-    this.freeHeads = new Int32Array(MAX_PAGE_ORDER + 1);
-    this.freeOrders = 0;
-    this.frontier = FIRST_FREE;
+    this.zones = [];
+    this.nodes = [];
+    this.cpu = new PhysCpu(0, 0);
+    this.cpus = [this.cpu];
+    this.pageblocks = new Uint8Array(makeBuffer(Math.ceil(frames / 2 ** pageblockOrder), shared));
+    this.pageblockOrder = pageblockOrder;
+    this.minFreeKbytes = 0;
+    this.watermarkScaleFactor = 10;
+    this.relieve = null;
+    this.migrate = null;
+    this.failures = null;
     this.untouched = FIRST_FREE;
-    this.pcpHead = 0;
-    this.pcpCount = 0;
-    this.pcpHigh = Math.min(PCP_HIGH, frames >> 3);
-    this.freeFrames = frames - FIRST_FREE;
+    this.numPoisoned = 0;
     this.nrFollPinAcquired = 0;
     this.nrFollPinReleased = 0;
   }
+
+  /** Free frames, wherever they are: in the buddy lists and in per-CPU lists. */
+  get freeFrames(): number {
+    let free = 0;
+    for (const zone of this.zones) {
+      free += zone.free + zone.freeIsolated;
+      for (const pcp of zone.pcps) free += pcp.count;
+    }
+    return free;
+  }
 }
+
+/**
+ * Where Linux enters direct reclaim or compaction: frees what it can for an allocation of `order` with `gfp` that
+ * failed. Returns the frames it made free, 0 = no progress. A Task in the sched build.
+ */
+export type Relieve = (phys: Phys, gfp: number, order: number) => number | Task<number>;
+
+/**
+ * Moves the contents and all users of the folio whose head is `pfn` to one it allocates, and takes it off the LRU lists
+ * first (`migrate_pages`): 0, and the old block is free or about to be; or a negative errno: -ENOMEM ends the whole call,
+ * any other (-EAGAIN: pinned or otherwise held) is tried again, up to five times. A Task in the sched build.
+ */
+export type Migrate = (phys: Phys, pfn: number) => number | Task<number>;
 
 /** A zeroed buffer: of the tables here, of a chunk in ram.ts. */
 export function makeBuffer(bytes: number, shared: boolean): ArrayBuffer | SharedArrayBuffer {
@@ -172,33 +274,6 @@ export function makeBuffer(bytes: number, shared: boolean): ArrayBuffer | Shared
 function chunkShift(frames: number, pageShift: number): number {
   const bytes = frames * 2 ** pageShift <= SMALL_RAM ? SMALL_CHUNK_SHIFT : CHUNK_SHIFT;
   return Math.max(bytes - pageShift, 0);
-}
-
-export interface PhysOptions {
-  /** Frames of RAM, 16 to 2^29 − 1; any integer. */
-  readonly frames: number;
-  /** Bytes of a page: 4096 (default), 16384 or 65536. */
-  readonly pageSize?: 4096 | 16384 | 65536;
-  /** True: tables and RAM lie in SharedArrayBuffers. Default false. */
-  readonly shared?: boolean;
-}
-
-/**
- * Makes a machine's memory. Frame 0 is reserved and never given out (0 ends a list); frame 1 is the zero page.
- * Throws RangeError for bad options, and where the host cannot reserve 32 bytes a frame.
- */
-export function createPhys(options: PhysOptions): Phys {
-  const { frames, pageSize = 4096, shared = false } = options;
-  checkInteger('frames', frames, MIN_FRAMES, MAX_FRAMES);
-  if (pageSize !== 4096 && pageSize !== 16384 && pageSize !== 65536) {
-    throw new RangeError(`pageSize: expected 4096, 16384 or 65536, got ${String(pageSize)}`);
-  }
-  const phys = new Phys(frames, pageSize, shared);
-  for (let pfn = 0; pfn < FIRST_FREE; pfn++) {
-    phys.hot[(pfn << 2) + HOT_REFCOUNT] = 1;
-    phys.hot[(pfn << 2) + HOT_FLAGS] = PG_RESERVED;
-  }
-  return phys;
 }
 
 /** Throws RangeError unless `pfn` is a frame of this machine. */

@@ -1,90 +1,161 @@
 /**
- * The buddy allocator's free lists (N.15): blocks of 2^order frames, aligned to their size, orders 0 to 10. The buddy
- * of a block differs from it in one bit of its PFN; two free buddies are one block of the next order. Lists are doubly
- * linked through the cold words of each block's head, last freed first.
+ * The buddy allocator's free lists (`struct free_area`, N.15): blocks of 2^order frames, aligned to their size, orders 0
+ * to 10, one list for each order and migrate type of a zone. Doubly linked through the cold words of each block's head.
  *
- * Differs from Linux: frames never used are not on the lists but beyond `frontier`, and are carved into the largest
- * aligned blocks when the lists run out, so a machine costs nothing per frame to make. In Linux the zone lock protects
- * all of this; here calls run one at a time.
+ * A list's type is that of the pageblock its block begins in. In Linux the zone lock protects all of this; here calls
+ * run one at a time, and none of these functions has a point inside.
  */
 import { COLD_NEXT, COLD_PREV, HOT_FLAGS, MAX_PAGE_ORDER } from './frame.ts';
 import type { Phys } from './frame.ts';
 import { ORDER_SHIFT, PG_BUDDY } from './page-flags.ts';
+import { MIGRATE_CMA, MIGRATE_HIGHATOMIC, MIGRATE_ISOLATE, MIGRATE_MOVABLE, NR_PAGE_ORDERS } from './zone.ts';
+import type { Zone } from './zone.ts';
 
-/** Puts a free block at the head of its list. All its words are zero. */
-function addToFreeList(phys: Phys, pfn: number, order: number): void {
-  const cold = phys.cold;
-  const first = phys.freeHeads[order]!;
-  phys.hot[(pfn << 2) + HOT_FLAGS] = PG_BUDDY | (order << ORDER_SHIFT);
-  cold[(pfn << 2) + COLD_NEXT] = first;
-  if (first !== 0) cold[(first << 2) + COLD_PREV] = pfn;
-  else phys.freeOrders |= 1 << order;
-  phys.freeHeads[order] = pfn;
+/** What a block of the largest order per-CPU lists have needs above the watermark: 2^3 − 1. */
+const FAST_MARGIN = 7;
+
+/** The flags word of a free block's head. */
+export function freeFlags(order: number): number {
+  return PG_BUDDY | (order << ORDER_SHIFT);
+}
+
+/** Puts a free block, whose words are all zero, on its list: at the end with `tail`, else in front. */
+export function addToFreeList(phys: Phys, zone: Zone, pfn: number, order: number, type: number, tail: boolean): void {
+  const { hot, cold } = phys;
+  const { heads, tails } = zone;
+  const list = (type * NR_PAGE_ORDERS + order) | 0;
+  hot[(pfn << 2) + HOT_FLAGS] = PG_BUDDY | (order << ORDER_SHIFT);
+  const first = heads[list]!;
+  if (first === 0) {
+    heads[list] = pfn;
+    tails[list] = pfn;
+    zone.orders[type] = zone.orders[type]! | (1 << order);
+  } else if (tail) {
+    const last = tails[list]!;
+    cold[(last << 2) + COLD_NEXT] = pfn;
+    cold[(pfn << 2) + COLD_PREV] = last;
+    tails[list] = pfn;
+  } else {
+    cold[(first << 2) + COLD_PREV] = pfn;
+    cold[(pfn << 2) + COLD_NEXT] = first;
+    heads[list] = pfn;
+  }
+  zone.nrFree[order] = (zone.nrFree[order]! + 1) | 0;
 }
 
 /** Takes a free block off its list; its words are zero again. */
-function delFromFreeList(phys: Phys, pfn: number, order: number): void {
-  const cold = phys.cold;
+export function delFromFreeList(phys: Phys, zone: Zone, pfn: number, order: number, type: number): void {
+  const { hot, cold } = phys;
+  const { heads, tails } = zone;
+  const list = (type * NR_PAGE_ORDERS + order) | 0;
   const at = pfn << 2;
   const next = cold[at + COLD_NEXT]!;
   const prev = cold[at + COLD_PREV]!;
-  phys.hot[at + HOT_FLAGS] = 0;
+  hot[at + HOT_FLAGS] = 0;
+  zone.nrFree[order] = (zone.nrFree[order]! - 1) | 0;
+  if ((next | prev) === 0) {
+    heads[list] = 0;
+    tails[list] = 0;
+    listEmptied(zone, order, type);
+    return;
+  }
   cold[at + COLD_NEXT] = 0;
   cold[at + COLD_PREV] = 0;
   if (next !== 0) cold[(next << 2) + COLD_PREV] = prev;
-  if (prev !== 0) {
-    cold[(prev << 2) + COLD_NEXT] = next;
-  } else {
-    phys.freeHeads[order] = next;
-    if (next === 0) phys.freeOrders &= ~(1 << order);
-  }
+  else tails[list] = prev;
+  if (prev !== 0) cold[(prev << 2) + COLD_NEXT] = next;
+  else heads[list] = next;
 }
 
-/** The order of the block of never-used frames that begins at `pfn`: as aligned, and not across the end of memory. */
-export function frontierOrder(pfn: number, frames: number): number {
-  const aligned = 31 - Math.clz32(pfn & -pfn);
-  const room = 31 - Math.clz32(frames - pfn);
-  return Math.min(aligned, room, MAX_PAGE_ORDER);
+/** The last linked block of a list is gone: the list is empty unless it goes on with fresh blocks. */
+function listEmptied(zone: Zone, order: number, type: number): void {
+  if (order === MAX_PAGE_ORDER && type === MIGRATE_MOVABLE && zone.fresh.length !== 0) return;
+  zone.orders[type] = zone.orders[type]! & ~(1 << order);
 }
 
-/** Puts never-used frames on the lists until a block of `order` or more is there; false when none are left. */
-function carveFrontier(phys: Phys, order: number): boolean {
-  const frames = phys.frames;
-  let pfn = phys.frontier;
-  while (pfn < frames) {
-    const carved = frontierOrder(pfn, frames);
-    addToFreeList(phys, pfn, carved);
-    pfn += 1 << carved;
-    phys.frontier = pfn;
-    if (carved >= order) return true;
-  }
-  return false;
-}
-
-/** Takes a block of `order` (`__rmqueue_smallest`): the smallest that fits, its upper halves go back. 0: none fits. */
-export function takeFreeBlock(phys: Phys, order: number): number {
-  if (phys.freeOrders >>> order === 0 && !carveFrontier(phys, order)) return 0;
-  const fitting = phys.freeOrders >>> order;
-  let current = order + 31 - Math.clz32(fitting & -fitting);
-  const pfn = phys.freeHeads[current]!;
-  delFromFreeList(phys, pfn, current);
-  while (current > order) {
-    current--;
-    addToFreeList(phys, pfn + (1 << current), current);
-  }
+/** The first block of a list that is not empty (`get_page_from_free_area`): taken off, its words zero. */
+export function takeFirst(phys: Phys, zone: Zone, order: number, type: number): number {
+  const pfn = zone.heads[type * NR_PAGE_ORDERS + order]!;
+  if (pfn === 0) return takeFresh(zone);
+  delFromFreeList(phys, zone, pfn, order, type);
   return pfn;
 }
 
-/** Gives a block back (`__free_one_page`), merging with its buddy as long as that is free too. All words are zero. */
-export function giveFreeBlock(phys: Phys, pfn: number, order: number): void {
-  const hot = phys.hot;
-  const frames = phys.frames;
-  while (order < MAX_PAGE_ORDER) {
-    const buddy = pfn ^ (1 << order);
-    if (buddy >= frames || hot[(buddy << 2) + HOT_FLAGS] !== (PG_BUDDY | (order << ORDER_SHIFT))) break;
-    delFromFreeList(phys, buddy, order);
-    pfn &= buddy;
-    order++;
+/** The first fresh block; the caller knows that there is one. */
+function takeFresh(zone: Zone): number {
+  const fresh = zone.fresh;
+  const pfn = fresh[0]!;
+  const next = pfn + (1 << MAX_PAGE_ORDER);
+  if (next === fresh[1]) fresh.splice(0, 2);
+  else fresh[0] = next;
+  freshTaken(zone, 1);
+  return pfn;
+}
+
+/** So many fresh blocks are fresh no longer. */
+function freshTaken(zone: Zone, blocks: number): void {
+  zone.nrFree[MAX_PAGE_ORDER] = zone.nrFree[MAX_PAGE_ORDER]! - blocks;
+  if (zone.heads[MIGRATE_MOVABLE * NR_PAGE_ORDERS + MAX_PAGE_ORDER] === 0) {
+    listEmptied(zone, MAX_PAGE_ORDER, MIGRATE_MOVABLE);
   }
-  addToFreeList(phys, pfn, order);
+}
+
+/**
+ * Puts the fresh blocks that touch [start, end) on their list, at its end: for who is about to look at single blocks
+ * of a range, or to change their type.
+ */
+export function linkFresh(phys: Phys, zone: Zone, start: number, end: number): void {
+  const size = 1 << MAX_PAGE_ORDER;
+  const left: number[] = [];
+  const linked: number[] = [];
+  for (let i = 0; i < zone.fresh.length; i += 2) {
+    const first = zone.fresh[i]!;
+    const last = zone.fresh[i + 1]!;
+    const from = Math.min(Math.max(first, start - (start % size)), last);
+    const to = Math.max(Math.min(last, Math.ceil(end / size) * size), from);
+    if (from > first) left.push(first, from);
+    if (last > to) left.push(to, last);
+    for (let pfn = from; pfn < to; pfn += size) linked.push(pfn);
+  }
+  zone.fresh = left;
+  freshTaken(zone, linked.length);
+  for (const pfn of linked) addToFreeList(phys, zone, pfn, MAX_PAGE_ORDER, MIGRATE_MOVABLE, true);
+}
+
+/** So many frames more (or less) are free in blocks of `type` (`account_freepages`). */
+export function accountFree(zone: Zone, frames: number, type: number): void {
+  if (type >= MIGRATE_HIGHATOMIC) {
+    if (type === MIGRATE_ISOLATE) {
+      zone.freeIsolated += frames;
+      return;
+    }
+    if (type === MIGRATE_CMA) zone.freeCma += frames;
+    else zone.freeHighatomic += frames;
+  }
+  zone.free += frames;
+  updatePlenty(zone);
+}
+
+/** What `zone.plenty` is by the counts and watermarks. */
+export function hasPlenty(zone: Zone): boolean {
+  return zone.free - zone.freeHighatomic - zone.freeCma - FAST_MARGIN > zone.low + zone.boost;
+}
+
+/** Works out `zone.plenty` again: after free frames or watermarks changed. */
+export function updatePlenty(zone: Zone): void {
+  zone.plenty = hasPlenty(zone);
+}
+
+/** Pairs [start, end) of PFNs, ascending: all frames of the zones but the fresh ones, holes included. For walks. */
+export function touchedRanges(phys: Phys): number[] {
+  const ranges: number[] = [];
+  for (const zone of phys.zones) {
+    let from = zone.start;
+    for (let i = 0; i < zone.fresh.length; i += 2) {
+      if (zone.fresh[i]! > from) ranges.push(from, zone.fresh[i]!);
+      from = zone.fresh[i + 1]!;
+    }
+    if (from < zone.end) ranges.push(from, zone.end);
+  }
+  return ranges;
 }

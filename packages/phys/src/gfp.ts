@@ -1,7 +1,7 @@
 /**
  * Allocation flags (`gfp_t`) by Linux 6.12's values, reference N.15. Linux writes the single bits with two underscores
- * (`__GFP_ZERO`). This allocator has one zone and never waits, so it looks at GFP_ZERO only; the others are there so
- * that callers can pass what Linux passes.
+ * (`__GFP_ZERO`). What phys has no part of (I/O, file systems, cpusets, accounting, tags) it does not look at; those are
+ * there so that callers can pass what Linux passes.
  */
 
 /** `__GFP_DMA`: memory an ISA device reaches. */
@@ -38,7 +38,7 @@ export const GFP_NOFAIL = 0x8000;
 export const GFP_NORETRY = 0x10000;
 /** `__GFP_MEMALLOC`: all reserves. */
 export const GFP_MEMALLOC = 0x20000;
-/** `__GFP_COMP`: a compound page (blocks of order > 0 always behave as one here). */
+/** `__GFP_COMP`: a compound page: a large folio. */
 export const GFP_COMP = 0x40000;
 /** `__GFP_NOMEMALLOC`: no reserves. */
 export const GFP_NOMEMALLOC = 0x80000;

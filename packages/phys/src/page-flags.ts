@@ -1,14 +1,15 @@
 /**
- * Page flags: the flags word of a frame. Bits 0..20 are Linux's, in its bit order (N.15); Linux keeps the others in
+ * Page flags: the flags word of a frame. Bits 0..21 are Linux's, in its bit order (N.15); Linux keeps the others in
  * `page_type` and in the compound head. Who may change a flag is as in Linux: PG_DIRTY and the like under the folio
  * lock, PG_ANON_EXCLUSIVE under the page-table lock. No atomics: calls run one at a time.
  *
  * | bits | meaning |
  * |------|---------|
- * | 0..20 | Linux's page flags |
+ * | 0..21 | Linux's page flags |
  * | 24 | PG_BUDDY: head of a free block |
  * | 25 | PG_TABLE: a page table |
- * | 26 | PG_PCP: a free frame in front of the lists |
+ * | 26 | PG_PCP: head of a free block on a per-CPU list |
+ * | 27 | PG_TAIL: inside a compound page |
  * | 28..31 | order of the block, on its head |
  */
 
@@ -44,18 +45,24 @@ export const PG_RESERVED = 0x2000;
 export const PG_PRIVATE = 0x4000;
 /** Has more private data of a file system. */
 export const PG_PRIVATE_2 = 0x8000;
+/** To be reclaimed as soon as it is written (`PG_reclaim`). */
+export const PG_RECLAIM = 0x10000;
 /** Would have to go to swap: anonymous memory, until MADV_FREE, and shmem. */
 export const PG_SWAPBACKED = 0x20000;
 /** On the unevictable list. */
 export const PG_UNEVICTABLE = 0x40000;
 /** Mapped by a VMA that is mlocked. */
 export const PG_MLOCKED = 0x100000;
+/** The memory is bad (`PG_hwpoison`): never given out again. */
+export const PG_HWPOISON = 0x200000;
 /** Head of a free block (`PageBuddy`). The allocator's. */
 export const PG_BUDDY = 0x1000000;
 /** A page table (`PageTable`). */
 export const PG_TABLE = 0x2000000;
-/** A free frame in front of the lists (Linux's per-CPU page lists). The allocator's. */
+/** Head of a free block on a per-CPU list. The allocator's. */
 export const PG_PCP = 0x4000000;
+/** Inside a compound page; HOT_OWNER is the head's PFN (`PageTail`). The allocator's. */
+export const PG_TAIL = 0x8000000;
 
 /** The order of a block is `flags >>> ORDER_SHIFT`. */
 export const ORDER_SHIFT = 28;

@@ -1,17 +1,23 @@
 /**
  * The contents of frames: RAM as sparse chunks, made on first touch. A chunk is one buffer seen as int32 words and as
  * bytes: 2 MiB, or 32 KiB in a machine of at most 16 MiB. Nobody's lock protects contents: two tasks that move bytes of
- * one frame race, as on hardware.
+ * one frame race, as on hardware. A machine made without contents has none to read or write (NO_CONTENTS); zeroing and
+ * copying there do nothing.
  */
-import { checkInteger } from '@mmkit/base';
+import { checkInteger, InvariantError } from '@mmkit/base';
 import { checkFrame, makeBuffer } from './frame.ts';
 import type { Phys } from './frame.ts';
 
 /** Below this many bytes a loop is cheaper than making a view (1 ns a byte against 110 ns). */
 const VIEW_MIN = 96;
 
+function checkContents(phys: Phys): void {
+  if (!phys.contents) throw new InvariantError('NO_CONTENTS', 'this machine was made without contents');
+}
+
 /** Makes the chunk of a frame. The last chunk ends where the memory ends. */
 function makeChunk(phys: Phys, pfn: number): Int32Array {
+  checkContents(phys);
   const index = pfn >> phys.chunkShift;
   const first = index << phys.chunkShift;
   const size = Math.min(1 << phys.chunkShift, phys.frames - first) * phys.pageSize;
@@ -32,9 +38,9 @@ function makeChunk(phys: Phys, pfn: number): Int32Array {
 /** The words of the chunk that holds a frame, made if absent; the frame's begin at `frameWordIndex`. */
 export function frameWords(phys: Phys, pfn: number): Int32Array {
   checkFrame(phys, pfn);
+  const words = phys.chunks[pfn >> phys.chunkShift] ?? makeChunk(phys, pfn);
   if (pfn >= phys.untouched) phys.untouched = pfn + 1;
-  const words = phys.chunks[pfn >> phys.chunkShift];
-  return words !== undefined ? words : makeChunk(phys, pfn);
+  return words;
 }
 
 /** Index of a frame's first word in what `frameWords` returns; the frame has pageSize / 4 words. Not checked. */
@@ -60,6 +66,7 @@ export function readBytes(phys: Phys, pfn: number, offset: number, into: Uint8Ar
   checkRange(phys, pfn, offset, into, at, length);
   const bytes = phys.chunkBytes[pfn >> phys.chunkShift];
   if (bytes === undefined) {
+    checkContents(phys);
     into.fill(0, at, at + length);
     return;
   }

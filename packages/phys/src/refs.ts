@@ -1,40 +1,54 @@
 /**
- * Reference and pin arithmetic (B.7, small folios): `folio_get`, `folio_put`, `try_get_folio`, `try_grab_folio`,
- * `try_grab_folio_fast`, `gup_put_folio`, `folio_maybe_dma_pinned`. A reference counts 1, a pin 1024; the zero page
- * counts references and ignores pins.
+ * Reference and pin arithmetic (B.7, B.8): `folio_get`, `folio_put`, `try_get_folio`, `try_grab_folio`,
+ * `try_grab_folio_fast`, `gup_put_folio`, `folio_add_pin`, `folio_maybe_dma_pinned`, `folio_is_longterm_pinnable`. A
+ * reference counts 1. A pin of a small folio counts 1024, one of a large folio 1 and 1 in `_pincount`; the zero page
+ * counts references and ignores pins. A PFN stands for the folio of that page: for a tail, its head.
  *
  * Differs from Linux: a count never goes beyond 2^31 − 1. Linux lets it turn negative once and refuses from then on;
- * here the call that would is refused. Counts are atomic in Linux; here calls run one at a time. Pins of large folios
- * (`_pincount`) are not here: a block of order > 0 counts as a small folio, on its head.
+ * here the call that would is refused. Counts are atomic in Linux; here calls run one at a time, shared.ts is for several
+ * threads. A block of order > 0 without GFP_COMP counts as a small folio, on its head.
  */
-import { checkInteger, ENOMEM, FOLL_GET, FOLL_PIN, InvariantError } from '@mmkit/base';
-import { checkFrame, HOT_MAPCOUNT, HOT_REFCOUNT } from './frame.ts';
+import { checkInteger, ENOMEM, FOLL_GET, FOLL_LONGTERM, FOLL_PIN, InvariantError } from '@mmkit/base';
+import { frameZone, pageblockType } from './buddy.ts';
+import { folioEntireMapcount, folioPincount, headOf, tailWord } from './folio.ts';
+import { checkFrame, HOT_FLAGS, HOT_MAPCOUNT, HOT_OWNER, HOT_REFCOUNT, TAIL_PINCOUNT } from './frame.ts';
 import type { Phys } from './frame.ts';
 import { freeLastReference } from './page-alloc.ts';
+import { PG_HEAD, PG_TAIL } from './page-flags.ts';
+import { MIGRATE_CMA, MIGRATE_ISOLATE, ZONE_MOVABLE } from './zone.ts';
 
 /** What one pin adds to the reference count of a small folio. */
 export const GUP_PIN_COUNTING_BIAS = 1024;
 /** Largest reference count. */
 const MAX_COUNT = 0x7fff_ffff;
+/** What tells the frames of a large folio. */
+const LARGE = PG_HEAD | PG_TAIL;
 
 function checkRefs(refs: number): void {
   if ((refs | 0) !== refs || refs <= 0) checkInteger('refs', refs, 1, MAX_COUNT);
 }
 
-/** The reference count of a frame (`page_ref_count`). */
-export function pageRefCount(phys: Phys, pfn: number): number {
-  checkFrame(phys, pfn);
-  return phys.hot[(pfn << 2) + HOT_REFCOUNT]!;
+/** The head of the large folio that a frame is a tail of, −1: it is no tail. */
+function headOfTail(hot: Int32Array, pfn: number): number {
+  return (hot[(pfn << 2) + HOT_FLAGS]! & PG_TAIL) === 0 ? -1 : hot[(pfn << 2) + HOT_OWNER]!;
 }
 
-/** How many page-table entries map a frame (`folio_mapcount`). */
+/** The reference count of a frame's folio (`page_count`, `folio_ref_count`). */
+export function pageRefCount(phys: Phys, pfn: number): number {
+  checkFrame(phys, pfn);
+  return phys.hot[(headOf(phys.hot, pfn) << 2) + HOT_REFCOUNT]!;
+}
+
+/** How many page-table entries map this very frame, large ones of its folio included (`folio_precise_page_mapcount`). */
 export function pageMapCount(phys: Phys, pfn: number): number {
   checkFrame(phys, pfn);
-  return phys.hot[(pfn << 2) + HOT_MAPCOUNT]!;
+  const at = pfn << 2;
+  const own = phys.hot[at + HOT_MAPCOUNT]!;
+  return (phys.hot[at + HOT_FLAGS]! & LARGE) === 0 ? own : own + folioEntireMapcount(phys, pfn);
 }
 
 /**
- * Adds `refs` references to a frame that has some (`folio_get`). InvariantError, with nothing changed: GET_FROM_ZERO
+ * Adds `refs` references to a folio that has some (`folio_get`). InvariantError, with nothing changed: GET_FROM_ZERO
  * (free, or inside a block), REF_OVERFLOW.
  */
 export function getPage(phys: Phys, pfn: number, refs: number = 1): void {
@@ -43,17 +57,21 @@ export function getPage(phys: Phys, pfn: number, refs: number = 1): void {
   const hot = phys.hot;
   const at = (pfn << 2) + HOT_REFCOUNT;
   const count = hot[at]!;
+  if (count > 0 && refs <= MAX_COUNT - count) hot[at] = count + refs;
+  else if (!tryGetFolio(phys, pfn, refs)) refuseGet(phys, pfn, refs);
+}
+
+/** Says why a folio cannot be got. */
+function refuseGet(phys: Phys, pfn: number, refs: number): never {
+  const count = pageRefCount(phys, pfn);
   if (count === 0) throw new InvariantError('GET_FROM_ZERO', `frame ${pfn} has no reference to add to`);
-  if (count < 0 || refs > MAX_COUNT - count) {
-    throw new InvariantError('REF_OVERFLOW', `frame ${pfn} has ${count} references, ${refs} more are too many`);
-  }
-  hot[at] = count + refs;
+  throw new InvariantError('REF_OVERFLOW', `frame ${pfn} has ${count} references, ${refs} more are too many`);
 }
 
 /**
  * Drops `refs` references (`folio_put_refs`); the last one frees the block. InvariantError, with nothing changed:
  * PUT_BELOW_ZERO, and where the last reference goes what `freeLastReference` refuses: FREE_RESERVED, FREE_MAPPED,
- * FREE_LOCKED, FREE_REFERENCED.
+ * FREE_PINNED, FREE_LOCKED, FREE_REFERENCED.
  */
 export function putPage(phys: Phys, pfn: number, refs: number = 1): void {
   checkFrame(phys, pfn);
@@ -63,11 +81,19 @@ export function putPage(phys: Phys, pfn: number, refs: number = 1): void {
   const count = hot[at]!;
   if (count > refs) hot[at] = count - refs;
   else if (count === refs) freeLastReference(phys, pfn);
-  else throw new InvariantError('PUT_BELOW_ZERO', `frame ${pfn} has ${count} references, ${refs} were put`);
+  else putHead(phys, pfn, refs);
+}
+
+/** The same by a tail; throws for others. */
+function putHead(phys: Phys, pfn: number, refs: number): void {
+  const head = headOfTail(phys.hot, pfn);
+  if (head >= 0) return putPage(phys, head, refs);
+  const count = phys.hot[(pfn << 2) + HOT_REFCOUNT]!;
+  throw new InvariantError('PUT_BELOW_ZERO', `frame ${pfn} has ${count} references, ${refs} were put`);
 }
 
 /**
- * Adds `refs` references unless the frame has none or has too many (`try_get_folio`): what a lock-free reader does
+ * Adds `refs` references unless the folio has none or has too many (`try_get_folio`): what a lock-free reader does
  * with a frame that may be freed meanwhile. True when added.
  */
 export function tryGetFolio(phys: Phys, pfn: number, refs: number): boolean {
@@ -76,14 +102,18 @@ export function tryGetFolio(phys: Phys, pfn: number, refs: number): boolean {
   const hot = phys.hot;
   const at = (pfn << 2) + HOT_REFCOUNT;
   const count = hot[at]!;
-  if (count <= 0 || refs > MAX_COUNT - count) return false;
+  if (count <= 0 || refs > MAX_COUNT - count) {
+    const head = headOfTail(hot, pfn);
+    return head >= 0 && tryGetFolio(phys, head, refs);
+  }
   hot[at] = count + refs;
   return true;
 }
 
-/** Adds `refs` pins to a frame that is not the zero page; false when it has no reference or too many. */
+/** Adds `refs` pins to a folio that is not the zero page; false when it has no reference or too many. */
 function tryPin(phys: Phys, pfn: number, refs: number): boolean {
   const hot = phys.hot;
+  if ((hot[(pfn << 2) + HOT_FLAGS]! & LARGE) !== 0) return tryPinLarge(phys, headOf(hot, pfn), refs);
   const at = (pfn << 2) + HOT_REFCOUNT;
   const count = hot[at]!;
   if (count <= 0 || refs > (MAX_COUNT - count) >> 10) return false;
@@ -92,34 +122,44 @@ function tryPin(phys: Phys, pfn: number, refs: number): boolean {
   return true;
 }
 
+/** The same for the large folio at `head`. */
+function tryPinLarge(phys: Phys, head: number, refs: number): boolean {
+  if (!tryGetFolio(phys, head, refs)) return false;
+  phys.cold[tailWord(head, TAIL_PINCOUNT)]! += refs;
+  phys.nrFollPinAcquired += refs;
+  return true;
+}
+
 /**
  * Takes what `flags` ask for, `refs` times (`try_grab_folio`, slow GUP: the caller holds the page-table lock):
- * FOLL_GET references, FOLL_PIN pins, neither nothing. 0, or -ENOMEM when the frame has no reference or too many.
+ * FOLL_GET references, FOLL_PIN pins, neither nothing. 0, or -ENOMEM when the folio has no reference or too many.
  */
 export function tryGrabFolio(phys: Phys, pfn: number, refs: number, flags: number): number {
   checkFrame(phys, pfn);
   checkRefs(refs);
-  if (phys.hot[(pfn << 2) + HOT_REFCOUNT]! <= 0) return -ENOMEM;
   if ((flags & FOLL_GET) !== 0) return tryGetFolio(phys, pfn, refs) ? 0 : -ENOMEM;
-  if ((flags & FOLL_PIN) === 0 || pfn === phys.zeroPfn) return 0;
-  return tryPin(phys, pfn, refs) ? 0 : -ENOMEM;
+  if ((flags & FOLL_PIN) === 0) return pageRefCount(phys, pfn) > 0 ? 0 : -ENOMEM;
+  return pfn === phys.zeroPfn || tryPin(phys, pfn, refs) ? 0 : -ENOMEM;
 }
 
 /**
- * The same for gup-fast, which holds nothing (`try_grab_folio_fast`): true when taken; false when the frame has no
- * reference or too many, and when `flags` have neither FOLL_GET nor FOLL_PIN.
+ * The same for gup-fast, which holds nothing (`try_grab_folio_fast`): true when taken; false when the folio has no
+ * reference or too many, when `flags` have neither FOLL_GET nor FOLL_PIN, and for FOLL_PIN with FOLL_LONGTERM where the
+ * folio may not be pinned for long.
  */
 export function tryGrabFolioFast(phys: Phys, pfn: number, refs: number, flags: number): boolean {
   checkFrame(phys, pfn);
   checkRefs(refs);
   if ((flags & FOLL_GET) !== 0) return tryGetFolio(phys, pfn, refs);
   if ((flags & FOLL_PIN) === 0) return false;
-  return pfn === phys.zeroPfn || tryPin(phys, pfn, refs);
+  if (pfn === phys.zeroPfn) return true;
+  if ((flags & FOLL_LONGTERM) !== 0 && !folioIsLongtermPinnable(phys, pfn)) return false;
+  return tryPin(phys, pfn, refs);
 }
 
 /**
- * Gives back what a grab with the same `flags` took (`gup_put_folio`); the last reference frees the frame. Throws what
- * `putPage` throws; for pins PIN_BELOW_ZERO where the count is less than the pins.
+ * Gives back what a grab with the same `flags` took (`gup_put_folio`); the last reference frees the folio. Throws what
+ * `putPage` throws; for pins PIN_BELOW_ZERO where there are less than `refs`.
  */
 export function gupPutFolio(phys: Phys, pfn: number, refs: number, flags: number): void {
   checkFrame(phys, pfn);
@@ -128,6 +168,7 @@ export function gupPutFolio(phys: Phys, pfn: number, refs: number, flags: number
   if ((flags & FOLL_PIN) === 0 || pfn === phys.zeroPfn) return;
   const hot = phys.hot;
   const at = (pfn << 2) + HOT_REFCOUNT;
+  if ((hot[(pfn << 2) + HOT_FLAGS]! & LARGE) !== 0) return unpinLarge(phys, headOf(hot, pfn), refs);
   const left = hot[at]! - refs * GUP_PIN_COUNTING_BIAS;
   if (left < 0) {
     throw new InvariantError('PIN_BELOW_ZERO', `frame ${pfn} has ${hot[at]!} references, ${refs} pins were dropped`);
@@ -137,11 +178,62 @@ export function gupPutFolio(phys: Phys, pfn: number, refs: number, flags: number
   phys.nrFollPinReleased += refs;
 }
 
+/** Drops `refs` pins of the large folio at `head`: first the pins, then the references, as the last one frees it. */
+function unpinLarge(phys: Phys, head: number, refs: number): void {
+  const { cold } = phys;
+  const pinsAt = tailWord(head, TAIL_PINCOUNT);
+  const pins = cold[pinsAt]!;
+  if (pins < refs) {
+    throw new InvariantError('PIN_BELOW_ZERO', `the folio at frame ${head} has ${pins} pins, ${refs} were dropped`);
+  }
+  cold[pinsAt] = pins - refs;
+  try {
+    putPage(phys, head, refs);
+  } catch (error) {
+    cold[pinsAt] = pins;
+    throw error;
+  }
+  phys.nrFollPinReleased += refs;
+}
+
+/** Drops `pins` pins of a folio (`unpin_user_folio`, `unpin_folio`); throws what `gupPutFolio` throws. */
+export function unpinFolio(phys: Phys, pfn: number, pins: number = 1): void {
+  gupPutFolio(phys, pfn, pins, FOLL_PIN);
+}
+
 /**
- * True when the frame may be pinned (`folio_maybe_dma_pinned`): its count, taken as unsigned, is 1024 or more. Never
- * false for a pinned frame; true also for one with 1024 plain references, or an overflowed count.
+ * Adds a pin to a folio that is pinned (`folio_add_pin`); nothing for the zero page. InvariantError, with nothing
+ * changed: ADD_PIN_UNPINNED (Linux warns), REF_OVERFLOW. Counted as acquired, so that acquired − released stays the
+ * number of pins.
+ */
+export function folioAddPin(phys: Phys, pfn: number): void {
+  checkFrame(phys, pfn);
+  if (pfn === phys.zeroPfn) return;
+  if (pageRefCount(phys, pfn) <= 0 || !folioMaybeDmaPinned(phys, pfn)) {
+    throw new InvariantError('ADD_PIN_UNPINNED', `frame ${pfn} is not pinned`);
+  }
+  if (!tryPin(phys, pfn, 1)) throw new InvariantError('REF_OVERFLOW', `frame ${pfn} has too many references to pin it`);
+}
+
+/**
+ * True when the folio may be pinned (`folio_maybe_dma_pinned`). Large: exact. Small: its count, taken as unsigned, is
+ * 1024 or more; never false for a pinned frame, true also for one with 1024 plain references, or an overflowed count.
  */
 export function folioMaybeDmaPinned(phys: Phys, pfn: number): boolean {
   checkFrame(phys, pfn);
-  return phys.hot[(pfn << 2) + HOT_REFCOUNT]! >>> 0 >= GUP_PIN_COUNTING_BIAS;
+  const hot = phys.hot;
+  if ((hot[(pfn << 2) + HOT_FLAGS]! & LARGE) !== 0) return folioPincount(phys, pfn) > 0;
+  return hot[(pfn << 2) + HOT_REFCOUNT]! >>> 0 >= GUP_PIN_COUNTING_BIAS;
+}
+
+/**
+ * True when a long-term pin of the folio would stand in nobody's way (`folio_is_longterm_pinnable`, B.8): not in a
+ * pageblock of type CMA or ISOLATE, not in ZONE_MOVABLE; the zero page always.
+ */
+export function folioIsLongtermPinnable(phys: Phys, pfn: number): boolean {
+  checkFrame(phys, pfn);
+  if (pfn === phys.zeroPfn) return true;
+  const head = headOf(phys.hot, pfn);
+  const type = pageblockType(phys, head);
+  return type !== MIGRATE_CMA && type !== MIGRATE_ISOLATE && frameZone(phys, head).kind !== ZONE_MOVABLE;
 }

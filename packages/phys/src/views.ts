@@ -2,10 +2,10 @@
  * Views of the frame table: counts over all frames, and free blocks by order (`/proc/buddyinfo`). They walk the used
  * part of the table: for reports and tests, not for hot paths.
  */
-import { frontierOrder } from './free-area.ts';
-import { COLD_NEXT, HOT_FLAGS, HOT_REFCOUNT, MAX_PAGE_ORDER } from './frame.ts';
+import { touchedRanges } from './free-area.ts';
+import { HOT_FLAGS, HOT_REFCOUNT, MAX_PAGE_ORDER, TAIL_PINCOUNT } from './frame.ts';
 import type { Phys } from './frame.ts';
-import { PG_RESERVED } from './page-flags.ts';
+import { PG_HEAD, PG_RESERVED } from './page-flags.ts';
 import { GUP_PIN_COUNTING_BIAS } from './refs.ts';
 
 /** What `countFrames` found, in frames unless said. */
@@ -24,20 +24,30 @@ export interface FrameCounts {
 
 /** Counts the frames. */
 export function countFrames(phys: Phys): FrameCounts {
-  const { hot, frontier, frames, freeFrames } = phys;
+  const { hot, cold, freeFrames } = phys;
   let reserved = 0;
   let pinned = 0;
   let pins = 0;
-  for (let pfn = 0; pfn < frontier; pfn++) {
-    const count = hot[(pfn << 2) + HOT_REFCOUNT]! >>> 0;
-    if ((hot[(pfn << 2) + HOT_FLAGS]! & PG_RESERVED) !== 0) {
-      reserved++;
-    } else if (count >= GUP_PIN_COUNTING_BIAS) {
-      pinned++;
-      pins += Math.floor(count / GUP_PIN_COUNTING_BIAS);
+  const ranges = touchedRanges(phys);
+  for (let i = 0; i < ranges.length; i += 2) {
+    for (let pfn = ranges[i]!; pfn < ranges[i + 1]!; pfn++) {
+      const flags = hot[(pfn << 2) + HOT_FLAGS]!;
+      const count = hot[(pfn << 2) + HOT_REFCOUNT]! >>> 0;
+      if ((flags & PG_RESERVED) !== 0) {
+        reserved++;
+      } else if ((flags & PG_HEAD) !== 0) {
+        const own = cold[((pfn + 1) << 2) + TAIL_PINCOUNT]!;
+        if (own > 0) pinned++;
+        pins += own;
+      } else if (count >= GUP_PIN_COUNTING_BIAS) {
+        pinned++;
+        pins += Math.floor(count / GUP_PIN_COUNTING_BIAS);
+      }
     }
   }
-  return { free: freeFrames, used: frames - freeFrames - reserved, reserved, pinned, pins };
+  let present = 0;
+  for (const zone of phys.zones) present += zone.present;
+  return { free: freeFrames, used: present - freeFrames - reserved, reserved, pinned, pins };
 }
 
 /**
@@ -46,18 +56,6 @@ export function countFrames(phys: Phys): FrameCounts {
  */
 export function buddyInfo(phys: Phys): number[] {
   const blocks = new Array<number>(MAX_PAGE_ORDER + 1).fill(0);
-  for (let order = 0; order <= MAX_PAGE_ORDER; order++) {
-    let pfn = phys.freeHeads[order]!;
-    while (pfn !== 0) {
-      blocks[order]!++;
-      pfn = phys.cold[(pfn << 2) + COLD_NEXT]!;
-    }
-  }
-  let pfn = phys.frontier;
-  while (pfn < phys.frames) {
-    const order = frontierOrder(pfn, phys.frames);
-    blocks[order]!++;
-    pfn += 1 << order;
-  }
+  for (const zone of phys.zones) for (let i = 0; i <= MAX_PAGE_ORDER; i++) blocks[i]! += zone.nrFree[i]!;
   return blocks;
 }

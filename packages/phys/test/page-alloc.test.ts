@@ -1,24 +1,28 @@
-import { ENOMEM } from '@mmkit/base';
+import { ENOMEM, FOLL_PIN } from '@mmkit/base';
 import { describe, expect, it } from 'vitest';
 import {
   allocPages,
   buddyInfo,
   checkPhys,
   COLD_INDEX,
-  COLD_NEXT,
-  COLD_PREV,
   COLD_PRIVATE,
   copyFrame,
   countFrames,
   createPhys,
   drainPages,
+  folioAddRmapPmd,
+  folioAddRmapPtes,
+  folioRemoveRmapPmd,
+  folioRemoveRmapPtes,
   frameBytes,
   frameWordIndex,
   frameWords,
   freePages,
+  GFP_COMP,
   GFP_HIGHUSER_MOVABLE,
   GFP_ZERO,
   getPage,
+  gupPutFolio,
   HOT_FLAGS,
   HOT_MAPCOUNT,
   HOT_OWNER,
@@ -26,30 +30,36 @@ import {
   MAX_PAGE_ORDER,
   PG_DIRTY,
   PG_LOCKED,
-  PG_LRU,
   PG_WRITEBACK,
   pageOrder,
   pageRefCount,
   putPage,
   readBytes,
   setFlag,
+  tryGrabFolio,
   writeBytes,
 } from '../src/index.ts';
 import type { Phys } from '../src/index.ts';
+import { BUILDS } from './builds.ts';
+import type { Build } from './builds.ts';
 import { expectRefused } from './support.ts';
 
 /** All blocks of `order` there are. */
-function allocAll(phys: Phys, order: number): number[] {
+function takeAll(phys: Phys, order: number, alloc: Build['allocPages']): number[] {
   const blocks: number[] = [];
-  for (let pfn = allocPages(phys, 0, order); pfn >= 0; pfn = allocPages(phys, 0, order)) blocks.push(pfn);
+  for (let pfn = alloc(phys, 0, order); pfn >= 0; pfn = alloc(phys, 0, order)) blocks.push(pfn);
   return blocks;
 }
+
+const allocAll = (phys: Phys, order: number): number[] => takeAll(phys, order, allocPages);
 
 function words(phys: Phys, pfn: number): number[] {
   return [...phys.hot.subarray(pfn * 4, pfn * 4 + 4), ...phys.cold.subarray(pfn * 4, pfn * 4 + 4)];
 }
 
-describe('allocPages', () => {
+describe.each(BUILDS)('allocPages, $name', ({ allocPages }) => {
+  const allocAll = (phys: Phys, order: number): number[] => takeAll(phys, order, allocPages);
+
   it('N.15: gives blocks aligned to their size with one reference', () => {
     const phys = createPhys({ frames: 4096 });
     for (let order = 0; order <= MAX_PAGE_ORDER; order++) {
@@ -120,10 +130,11 @@ describe('allocPages', () => {
     const phys = createPhys({ frames: 64 });
     const frames = allocAll(phys, 0);
     for (const pfn of frames.filter((frame) => frame >= 48 && frame < 52)) freePages(phys, pfn, 0);
-    expect(phys.pcpCount).toBe(4);
+    const [pcp] = phys.zones[0]!.pcps;
+    expect(pcp!.count).toBe(4);
     expect(buddyInfo(phys)).toEqual(new Array(11).fill(0));
     expect(allocPages(phys, 0, 2)).toBe(48);
-    expect(phys.pcpCount).toBe(0);
+    expect(pcp!.count).toBe(0);
     checkPhys(phys);
   });
 
@@ -214,9 +225,9 @@ describe('freePages', () => {
       const pfn = allocPages(phys, 0, order);
       const last = pfn + (1 << order) - 1;
       for (const frame of new Set([pfn, last])) {
-        setFlag(phys, frame, PG_DIRTY | PG_LRU);
+        setFlag(phys, frame, PG_DIRTY);
         phys.hot[frame * 4 + HOT_OWNER] = 5;
-        for (const word of [COLD_INDEX, COLD_NEXT, COLD_PREV, COLD_PRIVATE]) phys.cold[frame * 4 + word] = 77;
+        for (const word of [COLD_INDEX, COLD_PRIVATE]) phys.cold[frame * 4 + word] = 77;
       }
       freePages(phys, pfn, order);
       checkPhys(phys);
@@ -227,14 +238,18 @@ describe('freePages', () => {
     }
   });
 
-  it('keeps a bounded number of single frames in front of the lists', () => {
-    const phys = createPhys({ frames: 2048 });
-    for (const pfn of allocAll(phys, 0)) freePages(phys, pfn, 0);
-    expect(phys.pcpCount).toBe(64);
-    const small = createPhys({ frames: 64 });
-    for (const pfn of allocAll(small, 0)) freePages(small, pfn, 0);
-    expect(small.pcpCount).toBe(8);
-    checkPhys(small);
+  it('keeps a bounded number of frames in front of the lists: at most `high`', () => {
+    for (const frames of [64, 2048, 16_384]) {
+      const phys = createPhys({ frames });
+      const [pcp] = phys.zones[0]!.pcps;
+      for (const pfn of allocAll(phys, 0)) {
+        freePages(phys, pfn, 0);
+        expect(pcp!.count).toBeLessThanOrEqual(pcp!.high);
+      }
+      expect(pcp!.high).toBeLessThanOrEqual(Math.max(frames / 8, 4 * pcp!.batch));
+      expect(pcp!.count).toBeGreaterThan(0);
+      checkPhys(phys);
+    }
   });
 
   it('refuses a second free: DOUBLE_FREE', () => {
@@ -255,6 +270,41 @@ describe('freePages', () => {
     expectRefused(phys, 'DOUBLE_FREE', () => freePages(phys, 40, 0));
     const block = allocPages(phys, 0, 3);
     expectRefused(phys, 'DOUBLE_FREE', () => freePages(phys, block + 1, 0));
+  });
+
+  it('refuses a tail: FREE_TAIL', () => {
+    const phys = createPhys({ frames: 64 });
+    const folio = allocPages(phys, GFP_COMP, 3);
+    for (const order of [0, 3]) {
+      expectRefused(phys, 'FREE_TAIL', () => freePages(phys, folio + 1, order));
+      expectRefused(phys, 'FREE_TAIL', () => freePages(phys, folio + 7, order));
+    }
+    freePages(phys, folio, 3);
+    expectRefused(phys, 'DOUBLE_FREE', () => freePages(phys, folio + 1, 0));
+    checkPhys(phys);
+  });
+
+  it('refuses a large folio that is mapped or pinned: FREE_MAPPED, FREE_PINNED', () => {
+    const phys = createPhys({ frames: 64 });
+    const folio = allocPages(phys, GFP_COMP, 3);
+    folioAddRmapPtes(phys, folio + 5);
+    expectRefused(phys, 'FREE_MAPPED', () => freePages(phys, folio, 3));
+    folioRemoveRmapPtes(phys, folio + 5);
+    folioAddRmapPmd(phys, folio);
+    expectRefused(phys, 'FREE_MAPPED', () => freePages(phys, folio, 3));
+    folioRemoveRmapPmd(phys, folio);
+    tryGrabFolio(phys, folio + 2, 1, FOLL_PIN);
+    putPage(phys, folio);
+    expectRefused(phys, 'FREE_PINNED', () => freePages(phys, folio, 3));
+    expectRefused(phys, 'FREE_PINNED', () => putPage(phys, folio + 1));
+    gupPutFolio(phys, folio, 1, FOLL_PIN);
+    expect(phys.freeFrames).toBe(62);
+    checkPhys(phys);
+  });
+
+  it('refuses what is in a hole: DOUBLE_FREE', () => {
+    const phys = createPhys({ frames: 64, holes: [[20, 24]] });
+    for (const order of [0, 2]) expectRefused(phys, 'DOUBLE_FREE', () => freePages(phys, 20, order));
   });
 
   it('refuses frame 0 and the zero page: FREE_RESERVED', () => {

@@ -25,7 +25,7 @@ import {
   leafTable,
   readEntry,
 } from '@mmkit/pgtable';
-import { allocPages, GFP_KERNEL } from '@mmkit/phys';
+import { allocPagesNowait, GFP_KERNEL } from '@mmkit/phys';
 import { runTask, type SimTask, spawn } from '@mmkit/task/sched';
 
 const ADDRESS = 0x10000;
@@ -105,5 +105,5 @@ export function zapScenario(format: Format, rules: Partial<Policy>): Scenario {
 /** Drops the page, then allocates one: the frame somebody else gets. */
 function* dontneedThenReuse(machine: Machine, process: Process): Task<number> {
   yield* madvise(process.mm, ADDRESS, PAGE, MADV_DONTNEED);
-  return allocPages(machine.memory.phys, GFP_KERNEL, 0);
+  return allocPagesNowait(machine.memory.phys, GFP_KERNEL, 0);
 }
