@@ -1,8 +1,8 @@
 /**
  * The loops that the pin of gup-fast is measured against: written for one format alone, its numbers in the text. Each does
- * for a page what B.11 asks: test the entry, add a pin unless the count is zero or too large, read the entry and the one
- * above it again, mark the page referenced. None of them checks arguments, descends to the leaf table, turns interrupts
- * off or looks at the write-protect sequence: that is once a call.
+ * for a page what B.11 asks: test the entry, leave a page of a large folio to others, add a pin unless the count is zero or
+ * too large, read the entry and the one above it again, mark the page referenced. None of them checks arguments, descends
+ * to the leaf table, turns interrupts off or looks at the write-protect sequence: that is once a call.
  */
 import { arm64, arm64_16k_48, arm64_16k_52, arm64_4k_52, arm64_64k_48, arm64_64k_52 } from '@mmkit/pgtable';
 import { sv39, sv48, sv57, x86_64, x86_64La57 } from '@mmkit/pgtable';
@@ -29,6 +29,9 @@ type Loop = (place: Place) => number;
 const UNIT = 1024;
 const MOST = 0x7fff_ffff - UNIT;
 const REFERENCED = 4;
+const HEAD = 0x40;
+/** Head or tail of a large folio: counted otherwise (B.7). */
+const LARGE = 0x800_0040;
 
 /** The loop for a format. */
 export function byHand(format: Format): Loop {
@@ -43,7 +46,7 @@ export function unpinByHand({ hot, pages, zeroPfn, frames }: Place, unit: number
   for (; i < pages.length; i++) {
     const pfn = pages[i]!;
     const left = hot[pfn << 2]! - unit;
-    if (left <= 0 || pfn === zeroPfn || pfn >= frames) break;
+    if (left <= 0 || pfn === zeroPfn || pfn >= frames || (hot[(pfn << 2) + 1]! & HEAD) !== 0) break;
     hot[pfn << 2] = left;
   }
   return i;
@@ -59,6 +62,7 @@ function x86Loop({ words, first, aboveWords, above, hot, pages, zeroPfn }: Place
     const hi = words[at + 1]!;
     if ((lo & 0x207) !== 0x7 || (hi & 0x780ffe00) !== 0x0) break;
     const pfn = (lo >>> 12) | ((hi & 0x1ff) << 20);
+    if ((hot[(pfn << 2) + 1]! & LARGE) !== 0) break;
     const refs = hot[pfn << 2]!;
     if (!(refs > 0) || refs > MOST || pfn === zeroPfn) break;
     hot[pfn << 2] = refs + UNIT;
@@ -80,6 +84,7 @@ function arm64Loop({ words, first, aboveWords, above, hot, pages, zeroPfn }: Pla
     const hi = words[at + 1]!;
     if ((lo & 0x43) !== 0x43 || (hi & 0x7108fe00) !== 0x80000) break;
     const pfn = (lo >>> 12) | ((hi & 0x1ff) << 20);
+    if ((hot[(pfn << 2) + 1]! & LARGE) !== 0) break;
     const refs = hot[pfn << 2]!;
     if (!(refs > 0) || refs > MOST || pfn === zeroPfn) break;
     hot[pfn << 2] = refs + UNIT;
@@ -101,6 +106,7 @@ function arm64Lpa2Loop({ words, first, aboveWords, above, hot, pages, zeroPfn }:
     const hi = words[at + 1]!;
     if ((lo & 0x343) !== 0x43 || (hi & 0x710bfe00) !== 0x80000) break;
     const pfn = (lo >>> 12) | ((hi & 0x1ff) << 20);
+    if ((hot[(pfn << 2) + 1]! & LARGE) !== 0) break;
     const refs = hot[pfn << 2]!;
     if (!(refs > 0) || refs > MOST || pfn === zeroPfn) break;
     hot[pfn << 2] = refs + UNIT;
@@ -122,6 +128,7 @@ function arm64_16kLoop({ words, first, aboveWords, above, hot, pages, zeroPfn }:
     const hi = words[at + 1]!;
     if ((lo & 0x43) !== 0x43 || (hi & 0x7108f800) !== 0x80000) break;
     const pfn = (lo >>> 14) | ((hi & 0x7ff) << 18);
+    if ((hot[(pfn << 2) + 1]! & LARGE) !== 0) break;
     const refs = hot[pfn << 2]!;
     if (!(refs > 0) || refs > MOST || pfn === zeroPfn) break;
     hot[pfn << 2] = refs + UNIT;
@@ -143,6 +150,7 @@ function arm64_16kLpa2Loop({ words, first, aboveWords, above, hot, pages, zeroPf
     const hi = words[at + 1]!;
     if ((lo & 0x343) !== 0x43 || (hi & 0x710bf800) !== 0x80000) break;
     const pfn = (lo >>> 14) | ((hi & 0x7ff) << 18);
+    if ((hot[(pfn << 2) + 1]! & LARGE) !== 0) break;
     const refs = hot[pfn << 2]!;
     if (!(refs > 0) || refs > MOST || pfn === zeroPfn) break;
     hot[pfn << 2] = refs + UNIT;
@@ -164,6 +172,7 @@ function arm64_64kLoop({ words, first, aboveWords, above, hot, pages, zeroPfn }:
     const hi = words[at + 1]!;
     if ((lo & 0xf043) !== 0x43 || (hi & 0x7108e000) !== 0x80000) break;
     const pfn = (lo >>> 16) | ((hi & 0x1fff) << 16);
+    if ((hot[(pfn << 2) + 1]! & LARGE) !== 0) break;
     const refs = hot[pfn << 2]!;
     if (!(refs > 0) || refs > MOST || pfn === zeroPfn) break;
     hot[pfn << 2] = refs + UNIT;
@@ -185,6 +194,7 @@ function riscv64Loop({ words, first, aboveWords, above, hot, pages, zeroPfn }: P
     const hi = words[at + 1]!;
     if ((lo & 0x117) !== 0x17 || (hi & (0xffffff80 | 0)) !== 0x0) break;
     const pfn = (lo >>> 10) | ((hi & 0x7f) << 22);
+    if ((hot[(pfn << 2) + 1]! & LARGE) !== 0) break;
     const refs = hot[pfn << 2]!;
     if (!(refs > 0) || refs > MOST || pfn === zeroPfn) break;
     hot[pfn << 2] = refs + UNIT;
@@ -206,6 +216,7 @@ function ownLoop({ words, first, aboveWords, above, hot, pages, zeroPfn }: Place
     const hi = words[at]!;
     if ((lo & 0x8f) !== 0x9) break;
     const pfn = (lo >>> 8) | ((hi & 0x1f) << 24);
+    if ((hot[(pfn << 2) + 1]! & LARGE) !== 0) break;
     const refs = hot[pfn << 2]!;
     if (!(refs > 0) || refs > MOST || pfn === zeroPfn) break;
     hot[pfn << 2] = refs + UNIT;

@@ -3,12 +3,11 @@
  * the root (walk-cache.ts) and take a third of the time of one.
  */
 import { InvariantError } from '@mmkit/base';
-import { frameWordIndex } from '@mmkit/phys';
-import { E_KERNEL_EXEC, E_RIGHTS, E_YOUNG, ENTRY_LEAF } from './flags.ts';
-import { levelIndex, readEntry, type Tables } from './tables.ts';
-import { allowedAccesses, insertWords, type Tlb, tlbInsert, tlbLookupPage } from './tlb.ts';
+import { E_GLOBAL, E_KERNEL_EXEC, E_RIGHTS, E_YOUNG, ENTRY_LEAF } from './flags.ts';
+import type { Tables } from './tables.ts';
+import { allowed, fillEntry, insertEntry, lookupRest, type Tlb, type TlbEntry, tlbInsertPage } from './tlb.ts';
 import { checkUse } from './tlb-check.ts';
-import { keepTable, knownTable, leafAt, WalkCache } from './walk-cache.ts';
+import { kindAt, type LeafTable, leafTableOf, WalkCache } from './walk-cache.ts';
 import { hwWalk } from './walker.ts';
 
 const ALL_RIGHTS = E_RIGHTS | E_KERNEL_EXEC;
@@ -26,92 +25,92 @@ export function tlbTranslate(
   address: number,
   access: number,
 ): number {
+  // `tlbLookupPage`, written out; the slot does not wait for the rounding.
+  const place = address * tlb.inverse;
+  const entry = tlb.entries[(place ^ tag) & tlb.mask]!;
+  if (entry.page === Math.floor(place) && entry.tag === tag && ((entry.allowed >>> access) & 1) !== 0) {
+    tlb.hits++;
+    return entry.pfn;
+  }
+  return miss(tlb, tables, tag, root, address, access, entry);
+}
+
+/** The rest: by a leaf table and a kind of leaf that are known, or by a walk from the root. */
+function miss(
+  tlb: Tlb,
+  tables: Tables,
+  tag: number,
+  root: number,
+  address: number,
+  access: number,
+  entry: TlbEntry,
+): number {
   const page = Math.floor(address * tlb.inverse);
-  const cached = tlbLookupPage(tlb, tag, page, access);
+  const cached = lookupRest(tlb, tag, page, access);
   if (cached >= 0) return cached;
-  const pfn = shortWalk(tlb, tables, tag, page, access);
-  return pfn >= 0 ? pfn : longWalk(tlb, tables, tag, root, address, access);
-}
-
-/** The translation by a leaf table and a kind of leaf that are known, which is then in the TLB too; or -1. */
-function shortWalk(tlb: Tlb, tables: Tables, tag: number, page: number, access: number): number {
-  const { walks } = tlb;
-  const { phys } = tables;
-  if (walks === null) return -1;
-  const { leaves, lowAt, highAt, pfnHighMask } = walks;
-  const table = knownTable(walks, tag, page);
-  if (table < 0) return -1;
-  const words = phys.chunks[table >> phys.chunkShift];
-  if (words === undefined) return -1;
-  const at = frameWordIndex(phys, table) + ((page | 0) & walks.indexMask) * 2;
-  let lo: number;
-  let hi: number;
-  do {
-    lo = words[at + lowAt]!;
-    hi = words[at + highAt]!;
-  } while (words[at + lowAt] !== lo);
-  const bitsLo = lo & walks.belowPfn;
-  const bitsHi = hi & ~pfnHighMask;
-  const leaf = leafAt(bitsLo, bitsHi);
-  if (leaves[leaf] !== bitsLo || leaves[leaf + 1] !== bitsHi) return -1;
-  const allowed = leaves[leaf + 2]!;
-  if (((allowed >>> access) & 1) === 0) return -1;
-  const pfn = (lo >>> walks.pfnLowShift) | ((hi & pfnHighMask) << walks.pfnHighShift);
-  const flags = leaves[leaf + 3]!;
-  if (tlb.check !== null) checkUse(tlb.check, tag, page, pfn, flags, access);
-  insertWords(tlb, tag, page, pfn, allowed, flags);
-  return pfn;
-}
-
-/** A walk from the root; the TLB gets what it found, and if that was a page also where its table lies. */
-function longWalk(tlb: Tlb, tables: Tables, tag: number, root: number, address: number, access: number): number {
   if (tables.format !== tlb.mmu) throw new InvariantError('OTHER_MMU', `${tables.format.name}, ${tlb.mmu.name}`);
   tlb.walks ??= new WalkCache(tlb.mmu);
   const { walks } = tlb;
+  const table = leafTableOf(walks, tables, tag, root, page, address);
+  if (table === null) return longWalk(tlb, walks, tables, tag, root, address, page, access);
+  const { words } = table;
+  const { pfnHighMask } = walks;
+  const at = (table.low + ((page & walks.indexMask) << 1)) | 0;
+  let lo: number;
+  let hi: number;
+  do {
+    lo = words[at]!;
+    hi = words[at ^ 1]!;
+  } while (words[at] !== lo);
+  const bitsLo = lo & walks.belowPfn;
+  const bitsHi = hi & ~pfnHighMask;
+  const kind = kindAt(walks, bitsLo, bitsHi);
+  if (kind.lo !== bitsLo || kind.hi !== bitsHi || ((kind.allowed >>> access) & 1) === 0) {
+    return longWalk(tlb, walks, tables, tag, root, address, page, access);
+  }
+  const pfn = (lo >>> walks.pfnLowShift) | ((hi & pfnHighMask) << walks.pfnHighShift);
+  if (tlb.check !== null) checkUse(tlb.check, tag, page, pfn, kind.flags, access);
+  if ((kind.flags & E_GLOBAL) === 0) fillEntry(tlb, entry, tag, page, pfn, kind.flags, kind.allowed, 1);
+  else insertEntry(tlb, tag, page, pfn, kind.flags, kind.allowed, 1);
+  return pfn;
+}
+
+/** A walk from the root; the TLB gets what it found, and if that was a page also what its bits mean. */
+function longWalk(
+  tlb: Tlb,
+  walks: WalkCache,
+  tables: Tables,
+  tag: number,
+  root: number,
+  address: number,
+  page: number,
+  access: number,
+): number {
   const { found } = walks;
   const fault = hwWalk(tables, root, address, access, found);
   if (fault !== 0) return -fault;
-  tlbInsert(tlb, tag, address, found);
-  const table = found.level === 0 ? plainTable(walks, tables, root, address) : -1;
-  if (table >= 0) {
-    keepTable(walks, tag, Math.floor(address * tlb.inverse), table);
-    keepLeaf(walks, tables, table, address);
-  }
+  tlbInsertPage(tlb, tag, page, found);
+  const table = found.level === 0 ? leafTableOf(walks, tables, tag, root, page, address) : null;
+  if (table !== null) keepKind(tlb, walks, table, page);
   return found.pfn;
 }
 
-/** The leaf table of `address` when every entry above it, marked used by a walk, passes on all rights; else -1. */
-function plainTable(walks: WalkCache, tables: Tables, root: number, address: number): number {
-  const { format, phys } = tables;
-  const { maskLo, wantLo, maskHi, wantHi } = format.tableTest;
-  const { entry } = walks;
-  let table = root;
-  for (let level = format.levels - 1; level > 0; level--) {
-    readEntry(tables, table, levelIndex(format, level, address), entry);
-    const { lo, hi } = entry;
-    if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) return -1;
-    table = (lo >>> format.pfnLowShift) | ((hi & format.pfnHighMask) << format.pfnHighShift);
-    if (table >= phys.frames) return -1;
-  }
-  return table;
-}
-
-/** Remembers what the bits of the leaf of `address` mean, which a walk has marked used. */
-function keepLeaf(walks: WalkCache, tables: Tables, table: number, address: number): void {
-  const { format } = tables;
-  const { entry, decoded, leaves } = walks;
-  readEntry(tables, table, levelIndex(format, 0, address), entry);
-  const { lo, hi } = entry;
-  format.hardware(lo, hi, 0, decoded);
-  const pfn = (lo >>> format.pfnLowShift) | ((hi & format.pfnHighMask) << format.pfnHighShift);
+/** Remembers what the bits of the leaf of `page` mean, which a walk has marked used. */
+function keepKind(tlb: Tlb, walks: WalkCache, { words, low }: LeafTable, page: number): void {
+  const { mmu } = tlb;
+  const { decoded } = walks;
+  const at = low + (page & walks.indexMask) * 2;
+  const lo = words[at]!;
+  const hi = words[at ^ 1]!;
+  mmu.hardware(lo, hi, 0, decoded);
+  const pfn = (lo >>> walks.pfnLowShift) | ((hi & walks.pfnHighMask) << walks.pfnHighShift);
   if (decoded.kind !== ENTRY_LEAF || decoded.pfn !== pfn) return;
-  const { tableRights = ALL_RIGHTS } = format;
-  const flags = decoded.flags & (tableRights | ~ALL_RIGHTS) & ~E_YOUNG;
+  const { tableRights = ALL_RIGHTS } = mmu;
   const bitsLo = lo & walks.belowPfn;
   const bitsHi = hi & ~walks.pfnHighMask;
-  const leaf = leafAt(bitsLo, bitsHi);
-  leaves[leaf] = bitsLo;
-  leaves[leaf + 1] = bitsHi;
-  leaves[leaf + 2] = allowedAccesses(format, flags);
-  leaves[leaf + 3] = flags;
+  const kind = kindAt(walks, bitsLo, bitsHi);
+  kind.lo = bitsLo;
+  kind.hi = bitsHi;
+  kind.flags = decoded.flags & (tableRights | ~ALL_RIGHTS) & ~E_YOUNG;
+  kind.allowed = allowed(tlb, kind.flags);
 }

@@ -8,31 +8,21 @@
  * divided by the page size, which is exact for every 64-bit address; functions that take addresses take those of user
  * memory.
  *
- * Direct mapped, one page an entry: a huge leaf is cached page by page, and a flush of any of its pages drops all of
+ * Direct mapped, one page a slot: a huge leaf is cached page by page, and a flush of any of its pages drops all of
  * them, as INVLPG does. An entry that refuses the access is a miss, so the walk finds the fault or the newer entry; a
  * write through an entry whose leaf is not dirty walks again, which sets Dirty. Differs: contiguous entries are not
  * cached as one.
  *
- * Layout: `pages[slot]` is the page number; `words` has four a slot:
- *
- * | word | value |
- * |---|---|
- * | 0 | tag + 1; -1: global; 0: empty |
- * | 1 | PFN |
- * | 2 | bit n: a hit for access n (ACCESS_* bits together); 0 in debug mode: word 3 decides |
- * | 3 | 25:0 E_* flags of the translation; 31:26 log2 of the pages the leaf maps |
- *
- * The slot of a page is (page number ^ tag) mod slots, of a global one page number mod slots. Asking `Mmu.permits` at
- * every hit instead of word 2 took 15 ns instead of 6; `rights` remembers it for a few values of flags, so inserts
- * seldom ask.
+ * The slot of a page is (page number ^ tag) mod slots, of a global one page number mod slots. A hit reads one object;
+ * packed in an Int32Array and a Float64Array, which both are checked at every access, it took half as long again.
  */
-import { alignDown, checkInteger, lowWord } from '@mmkit/base';
+import { checkInteger } from '@mmkit/base';
 import { ACCESS_WRITE } from './access.ts';
 import { E_DIRTY, E_GLOBAL } from './flags.ts';
 import { PFN_LIMIT } from './format.ts';
 import type { Mmu } from './mmu.ts';
 import { checkUse, createTlbCheck, TlbCheck, type TlbCheckOptions } from './tlb-check.ts';
-import { forgetLeaves, forgetTables, type WalkCache } from './walk-cache.ts';
+import { forgetKinds, forgetTables, type WalkCache } from './walk-cache.ts';
 import type { Translation } from './walker.ts';
 
 /** `tlbFlushPages`: translations of the tag. */
@@ -42,14 +32,7 @@ export const FLUSH_OTHERS = 2;
 /** `tlbFlushPages`: global translations. */
 export const FLUSH_GLOBAL = 4;
 
-const SLOT_SHIFT = 2;
-const TAG = 0;
-const PFN = 1;
-const ALLOWED = 2;
-const FLAGS = 3;
-const FLAGS_MASK = 0x03ff_ffff;
-const LEAF_SHIFT = 26;
-const EMPTY = 0;
+/** `TlbEntry.tag`: every tag. */
 const GLOBAL = -1;
 /** Numbers of accesses: all ACCESS_* bits together are below. */
 const ACCESSES = 32;
@@ -57,6 +40,31 @@ const ACCESSES = 32;
 const RIGHTS = 16;
 /** Above every page number. */
 const END = 2 ** 52;
+
+/** What one slot holds. */
+export class TlbEntry {
+  /** Page number; NaN, which no page number equals: empty. A field of doubles from the start, so that V8 keeps it one. */
+  page: number;
+  /** Tag it answers under; -1: every tag. */
+  tag: number;
+  /** Frame of that page. */
+  pfn: number;
+  /** E_* flags, as `Translation.flags`. */
+  flags: number;
+  /** Bit n: a hit for access n (ACCESS_* bits together); 0 in debug mode: `flags` decide. This package only. */
+  allowed: number;
+  /** Pages of the leaf. This package only. */
+  span: number;
+
+  constructor() {
+    this.page = NaN;
+    this.tag = 0;
+    this.pfn = 0;
+    this.flags = 0;
+    this.allowed = 0;
+    this.span = 1;
+  }
+}
 
 export class Tlb {
   /** Says who may do what with a cached translation. */
@@ -67,11 +75,11 @@ export class Tlb {
   readonly inverse: number;
   /** Number of slots, a power of two. */
   readonly slots: number;
-  /** See the layout. This file only. */
-  readonly words: Int32Array;
-  /** See the layout. This file only. */
-  readonly pages: Float64Array;
-  /** Word 2 for the flags in the word before it, by the flags' hash; -1 in the first: unused. This file only. */
+  /** Slots − 1. */
+  readonly mask: number;
+  /** What each slot holds. This package only. */
+  readonly entries: readonly TlbEntry[];
+  /** `TlbEntry.allowed` for the flags in the word before it, by the flags' hash; -1 in the first: unused. This file only. */
   readonly rights: Int32Array;
   /** What it knows of walks; null before the first `tlbTranslate`. tlb-translate.ts only. */
   walks: WalkCache | null;
@@ -97,8 +105,8 @@ export class Tlb {
     this.pageShift = mmu.pageShift;
     this.inverse = 2 ** -mmu.pageShift;
     this.slots = slots;
-    this.words = new Int32Array(slots << SLOT_SHIFT);
-    this.pages = new Float64Array(slots);
+    this.mask = slots - 1;
+    this.entries = makeEntries(slots);
     this.rights = new Int32Array(RIGHTS * 2).fill(-1);
     this.walks = null;
     this.check = check;
@@ -112,23 +120,10 @@ export class Tlb {
   }
 }
 
-/** What one slot holds. A scratch object. */
-export class TlbEntry {
-  /** Tag it answers under; -1: every tag. */
-  tag: number;
-  /** Page number. */
-  page: number;
-  /** Frame of that page. */
-  pfn: number;
-  /** E_* flags, as `Translation.flags`. */
-  flags: number;
-
-  constructor() {
-    this.tag = 0;
-    this.page = 0;
-    this.pfn = 0;
-    this.flags = 0;
-  }
+function makeEntries(slots: number): TlbEntry[] {
+  const entries: TlbEntry[] = [];
+  for (let slot = 0; slot < slots; slot++) entries.push(new TlbEntry());
+  return entries;
 }
 
 export interface TlbOptions {
@@ -161,44 +156,32 @@ export function tlbLookup(tlb: Tlb, tag: number, address: number, access: number
 
 /** The same for a page number, 0 to 2^52 − 1. */
 export function tlbLookupPage(tlb: Tlb, tag: number, page: number, access: number): number {
-  const { words, pages } = tlb;
-  // Not `lowWord`: what others give it made this 1 ns slower.
-  const slot = ((page | 0) ^ tag) & (tlb.slots - 1);
-  const at = slot << SLOT_SHIFT;
-  if (words[at + TAG] === tag + 1 && pages[slot] === page && ((words[at + ALLOWED]! >>> access) & 1) !== 0) {
+  const entry = tlb.entries[(page ^ tag) & tlb.mask]!;
+  if (entry.page === page && entry.tag === tag && ((entry.allowed >>> access) & 1) !== 0) {
     tlb.hits++;
-    return words[at + PFN]!;
+    return entry.pfn;
   }
   return lookupRest(tlb, tag, page, access);
 }
 
-/** The lookup among global entries too, and in debug mode. Apart, so that hits stay short: 7.1 instead of 8.4 ns. */
-function lookupRest(tlb: Tlb, tag: number, page: number, access: number): number {
-  if (!tlb.special) {
+/** The lookup among global entries too, and in debug mode. Apart, so that hits stay short. This package only. */
+export function lookupRest(tlb: Tlb, tag: number, page: number, access: number): number {
+  const entry = tlb.special ? find(tlb, tag, page) : null;
+  if (entry === null || ((allowed(tlb, entry.flags) >>> access) & 1) === 0) {
     tlb.misses++;
     return -1;
   }
-  const { words, check } = tlb;
-  const at = find(tlb, tag, page);
-  const flags = at < 0 ? 0 : words[at + FLAGS]! & FLAGS_MASK;
-  if (at < 0 || ((allowed(tlb, flags) >>> access) & 1) === 0) {
-    tlb.misses++;
-    return -1;
-  }
-  const pfn = words[at + PFN]!;
-  if (check !== null) checkUse(check, tag, page, pfn, flags, access);
+  if (tlb.check !== null) checkUse(tlb.check, tag, page, entry.pfn, entry.flags, access);
   tlb.hits++;
-  return pfn;
+  return entry.pfn;
 }
 
-/** Index of the first word of the slot that answers for `page` under `tag`, or -1. */
-function find(tlb: Tlb, tag: number, page: number): number {
-  const { words, pages } = tlb;
-  const mask = tlb.slots - 1;
-  const own = (lowWord(page) ^ tag) & mask;
-  if (words[(own << SLOT_SHIFT) + TAG] === tag + 1 && pages[own] === page) return own << SLOT_SHIFT;
-  const shared = lowWord(page) & mask;
-  return words[(shared << SLOT_SHIFT) + TAG] === GLOBAL && pages[shared] === page ? shared << SLOT_SHIFT : -1;
+/** What answers for `page` under `tag`, or null. */
+function find(tlb: Tlb, tag: number, page: number): TlbEntry | null {
+  const own = tlb.entries[(page ^ tag) & tlb.mask]!;
+  if (own.page === page && own.tag === tag) return own;
+  const shared = tlb.entries[page & tlb.mask]!;
+  return shared.page === page && shared.tag === GLOBAL ? shared : null;
 }
 
 /** Keeps what a walk found for `address` under `tag`; a frame of 2^29 or more, which is no RAM, is not kept. */
@@ -210,30 +193,48 @@ export function tlbInsert(tlb: Tlb, tag: number, address: number, translation: T
 export function tlbInsertPage(tlb: Tlb, tag: number, page: number, translation: Translation): void {
   const { pfn, shift, flags } = translation;
   if (pfn >= PFN_LIMIT) return;
-  const leafShift = shift - tlb.pageShift;
-  if (leafShift > 0) tlb.huge = true;
-  insertWords(tlb, tag, page, pfn, allowed(tlb, flags), flags | (leafShift << LEAF_SHIFT));
+  if (shift > tlb.pageShift) tlb.huge = true;
+  insertEntry(tlb, tag, page, pfn, flags, allowed(tlb, flags), 2 ** (shift - tlb.pageShift));
 }
 
-/** The same with words 1 to 3 of the slot given. This package only. */
-export function insertWords(tlb: Tlb, tag: number, page: number, pfn: number, accesses: number, flags: number): void {
-  const { words, pages } = tlb;
+/** The same with the fields of the entry given. This package only. */
+export function insertEntry(
+  tlb: Tlb,
+  tag: number,
+  page: number,
+  pfn: number,
+  flags: number,
+  accesses: number,
+  span: number,
+): void {
   const global = (flags & E_GLOBAL) !== 0;
-  const slot = ((page | 0) ^ (global ? 0 : tag)) & (tlb.slots - 1);
-  const at = slot << SLOT_SHIFT;
-  const owner = global ? GLOBAL : tag + 1;
-  const before = words[at + TAG]!;
-  if (before !== EMPTY && (before !== owner || pages[slot] !== page)) tlb.evictions++;
-  pages[slot] = page;
-  words[at + TAG] = owner;
-  words[at + PFN] = pfn;
-  words[at + ALLOWED] = tlb.check === null ? accesses : 0;
-  words[at + FLAGS] = flags;
+  const entry = tlb.entries[(page ^ (global ? 0 : tag)) & tlb.mask]!;
+  fillEntry(tlb, entry, global ? GLOBAL : tag, page, pfn, flags, accesses, span);
   if (global) tlb.special = true;
 }
 
-/** The accesses that `flags` permit without a walk, as of word 2. */
-function allowed(tlb: Tlb, flags: number): number {
+/** Writes the entry. This package only. */
+export function fillEntry(
+  tlb: Tlb,
+  entry: TlbEntry,
+  owner: number,
+  page: number,
+  pfn: number,
+  flags: number,
+  accesses: number,
+  span: number,
+): void {
+  if ((entry.page !== page || entry.tag !== owner) && !Number.isNaN(entry.page)) tlb.evictions++;
+  entry.page = page;
+  entry.tag = owner;
+  entry.pfn = pfn;
+  entry.flags = flags;
+  entry.allowed = tlb.check === null ? accesses : 0;
+  entry.span = span;
+}
+
+/** The accesses that `flags` permit without a walk, as of `TlbEntry.allowed`. This package only. */
+export function allowed(tlb: Tlb, flags: number): number {
   const { rights } = tlb;
   const at = ((flags ^ (flags >>> 13)) & (RIGHTS - 1)) << 1;
   if (rights[at] !== flags) {
@@ -243,8 +244,8 @@ function allowed(tlb: Tlb, flags: number): number {
   return rights[at + 1]!;
 }
 
-/** Bit n: `flags`, of a leaf that need not be marked used, permit access n without marking it. This package only. */
-export function allowedAccesses(mmu: Mmu, flags: number): number {
+/** Bit n: `flags`, of a leaf that need not be marked used, permit access n without marking it. */
+function allowedAccesses(mmu: Mmu, flags: number): number {
   const refused = mmu.refused | ((flags & E_DIRTY) === 0 ? ACCESS_WRITE : 0);
   let bits = 0;
   for (let access = 0; access < ACCESSES; access++) {
@@ -258,13 +259,10 @@ export function allowedAccesses(mmu: Mmu, flags: number): number {
  * stays, who may use it is asked again.
  */
 export function tlbRightsChanged(tlb: Tlb): void {
-  const { words } = tlb;
   tlb.rights.fill(-1);
-  if (tlb.walks !== null) forgetLeaves(tlb.walks);
-  for (let at = 0; at < words.length; at += 1 << SLOT_SHIFT) {
-    if (words[at + TAG] === EMPTY || tlb.check !== null) continue;
-    words[at + ALLOWED] = allowed(tlb, words[at + FLAGS]! & FLAGS_MASK);
-  }
+  if (tlb.walks !== null) forgetKinds(tlb.walks);
+  if (tlb.check !== null) return;
+  for (const entry of tlb.entries) entry.allowed = allowed(tlb, entry.flags);
 }
 
 /** Drops what is cached for the page of `address` under `tag`, a whole huge leaf included. x86: INVLPG; arm64: VAE1. */
@@ -309,50 +307,45 @@ export function tlbFlushPages(tlb: Tlb, which: number, tag: number, first: numbe
   tlb.flushes++;
   if (first >= end) return;
   if (tlb.walks !== null) forgetTables(tlb.walks);
+  const { entries, mask } = tlb;
   if (tlb.huge || (which & FLUSH_OTHERS) !== 0 || end - first > tlb.slots) {
-    for (let slot = 0; slot < tlb.slots; slot++) {
-      if (isNamed(tlb, which, tag, slot) && overlaps(tlb, slot, first, end)) drop(tlb, slot);
+    for (const entry of entries) {
+      if (entry.page >= 0 && isNamed(entry, which, tag) && overlaps(entry, first, end)) drop(tlb, entry);
     }
     return;
   }
-  const mask = tlb.slots - 1;
   for (let page = first; page < end; page++) {
-    const slot = (lowWord(page) ^ tag) & mask;
-    if (isNamed(tlb, which, tag, slot) && tlb.pages[slot] === page) drop(tlb, slot);
-    const shared = lowWord(page) & mask;
-    if (tlb.special && isNamed(tlb, which, tag, shared) && tlb.pages[shared] === page) drop(tlb, shared);
+    const own = entries[(page ^ tag) & mask]!;
+    if (own.page === page && isNamed(own, which, tag)) drop(tlb, own);
+    const shared = entries[page & mask]!;
+    if (tlb.special && shared.page === page && isNamed(shared, which, tag)) drop(tlb, shared);
   }
 }
 
-/** True when the slot's entry is one of those that `which` and `tag` name. */
-function isNamed(tlb: Tlb, which: number, tag: number, slot: number): boolean {
-  const owner = tlb.words[(slot << SLOT_SHIFT) + TAG]!;
-  if (owner === EMPTY) return false;
-  if (owner === GLOBAL) return (which & FLUSH_GLOBAL) !== 0;
-  return (which & (owner === tag + 1 ? FLUSH_TAG : FLUSH_OTHERS)) !== 0;
+/** True when the entry is one of those that `which` and `tag` name. */
+function isNamed(entry: TlbEntry, which: number, tag: number): boolean {
+  if (entry.tag === GLOBAL) return (which & FLUSH_GLOBAL) !== 0;
+  return (which & (entry.tag === tag ? FLUSH_TAG : FLUSH_OTHERS)) !== 0;
 }
 
-/** True when the leaf of the slot's entry maps one of the pages. */
-function overlaps(tlb: Tlb, slot: number, first: number, end: number): boolean {
-  const pages = 2 ** (tlb.words[(slot << SLOT_SHIFT) + FLAGS]! >>> LEAF_SHIFT);
-  const leaf = alignDown(tlb.pages[slot]!, pages);
-  return leaf < end && leaf + pages > first;
+/** True when the entry's leaf maps one of the pages. */
+function overlaps({ page, span }: TlbEntry, first: number, end: number): boolean {
+  const leaf = page - (page & (span - 1));
+  return leaf < end && leaf + span > first;
 }
 
-function drop(tlb: Tlb, slot: number): void {
-  tlb.words[(slot << SLOT_SHIFT) + TAG] = EMPTY;
+function drop(tlb: Tlb, entry: TlbEntry): void {
+  entry.page = NaN;
   tlb.dropped++;
 }
 
 /** What slot `slot` (0 to `slots - 1`) holds; false when it is empty, and then `out` is as it was. */
 export function tlbEntryAt(tlb: Tlb, slot: number, out: TlbEntry): boolean {
-  const { words } = tlb;
-  const at = slot << SLOT_SHIFT;
-  const owner = words[at + TAG]!;
-  if (owner === EMPTY) return false;
-  out.tag = owner === GLOBAL ? -1 : owner - 1;
-  out.page = tlb.pages[slot]!;
-  out.pfn = words[at + PFN]!;
-  out.flags = words[at + FLAGS]! & FLAGS_MASK;
+  const entry = tlb.entries[slot]!;
+  if (Number.isNaN(entry.page)) return false;
+  out.page = entry.page;
+  out.tag = entry.tag;
+  out.pfn = entry.pfn;
+  out.flags = entry.flags;
   return true;
 }

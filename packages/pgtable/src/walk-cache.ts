@@ -1,99 +1,180 @@
 /**
- * What a TLB remembers of walks beside translations, so that a miss costs one read of a leaf table: where leaf tables
+ * What a TLB remembers of walks beside translations, so that most misses cost one read of a leaf table: where leaf tables
  * lie (Intel SDM volume 3, "Paging-structure caches"; Arm ARM: intermediate TLB entries), and what the bits of leaves
  * outside the PFN mean. Only leaf tables whose upper entries pass on every right and are marked used are kept; any
  * flush drops all of them, as INVLPG does for its tag.
  *
- * Layout: a leaf table has the slot (page number / entries of a table ^ tag) mod PATHS: the number of its first page in
- * `firsts`, and two words in `paths`. A kind of leaf has four words in `leaves`, by a hash of the first two.
- *
- * | word | `paths` | `leaves` |
- * |---|---|---|
- * | 0 | tag + 1; 0: empty | the low word's bits below the PFN |
- * | 1 | PFN of the table | the high word's bits that no PFN below 2^29 sets |
- * | 2 | | bit n: access n goes through and marks nothing; 0: empty |
- * | 3 | | E_* flags |
+ * A leaf table has the slot (page number / entries of a table ^ tag) mod TABLES, a kind of leaf one by a hash of its bits.
  */
-import { createDecoded, createEntry, type Decoded, type Entry } from './flags.ts';
+import { highWord, lowWord } from '@mmkit/base';
+import { frameWordIndex } from '@mmkit/phys';
+import { createDecoded, type Decoded } from './flags.ts';
 import type { Mmu } from './mmu.ts';
+import type { Tables } from './tables.ts';
 import { createTranslation, type Translation } from './walker.ts';
 
 /** Leaf tables remembered, a power of two. */
-const PATHS = 16;
+const TABLES = 16;
 /** Kinds of leaves remembered, a power of two. */
-const LEAVES = 16;
+const KINDS = 16;
+
+/** Where a leaf table lies. */
+export class LeafTable {
+  /** Number of its first page; NaN, which no number equals: none. */
+  first: number;
+  /** Tag it is known under. */
+  tag: number;
+  /** The RAM it lies in. */
+  words: Int32Array;
+  /** Index of the low word of its first entry. */
+  low: number;
+
+  constructor(words: Int32Array) {
+    this.first = NaN;
+    this.tag = 0;
+    this.words = words;
+    this.low = 0;
+  }
+}
+
+/** A kind of leaf. */
+export class LeafKind {
+  /** The low word's bits below the PFN. */
+  lo: number;
+  /** The high word's bits that no PFN below 2^29 sets. */
+  hi: number;
+  /** Bit n: access n (ACCESS_* bits together) goes through and marks nothing; 0: none. */
+  allowed: number;
+  /** E_* flags. */
+  flags: number;
+
+  constructor() {
+    this.lo = 0;
+    this.hi = 0;
+    this.allowed = 0;
+    this.flags = 0;
+  }
+}
 
 export class WalkCache {
-  /** log2 of the entries of a table. */
-  readonly indexBits: number;
+  // The MMU's numbers, here because looking into any of many MMUs costs 3 ns each.
+  readonly levels: number;
   /** Entries of a table less one. */
   readonly indexMask: number;
-  /** The MMU's, here because looking into any of many MMUs costs 3 ns each. */
+  /** log2 of the entries of a table. */
+  readonly indexBits: number;
+  /** `1 / bytes one entry covers`, by level. */
+  readonly inverses: ArrayLike<number>;
+  readonly lowHalf: boolean;
+  readonly addressMaskLo: number;
+  readonly addressMaskHi: number;
   readonly lowAt: number;
-  readonly highAt: number;
   readonly pfnLowShift: number;
   readonly pfnHighMask: number;
   readonly pfnHighShift: number;
   /** The low word's bits below the PFN. */
   readonly belowPfn: number;
-  /** See the layout. */
-  readonly firsts: Float64Array;
-  /** See the layout. */
-  readonly paths: Int32Array;
-  /** See the layout. */
-  readonly leaves: Int32Array;
-  /** Scratch of a walk. */
-  readonly entry: Entry;
+  /** The test of an upper entry that passes on every right and is marked used. */
+  readonly maskLo: number;
+  readonly wantLo: number;
+  readonly maskHi: number;
+  readonly wantHi: number;
+  /** By slot. This file only. */
+  readonly tables: readonly LeafTable[];
+  /** By slot. This file only. */
+  readonly kinds: readonly LeafKind[];
   /** Scratch of a walk. */
   readonly decoded: Decoded;
   /** Scratch of a walk. */
   readonly found: Translation;
 
   constructor(mmu: Mmu) {
+    const { maskLo, wantLo, maskHi, wantHi } = mmu.tableTest;
+    const nowhere = new Int32Array(0);
+    this.levels = mmu.levels;
+    this.indexMask = (1 << mmu.indexBits) - 1;
     this.indexBits = mmu.indexBits;
-    this.indexMask = 2 ** mmu.indexBits - 1;
+    this.inverses = mmu.inverses;
+    this.lowHalf = mmu.lowHalf;
+    this.addressMaskLo = mmu.addressMaskLo;
+    this.addressMaskHi = mmu.addressMaskHi;
     this.lowAt = mmu.lowAt;
-    this.highAt = mmu.highAt;
     this.pfnLowShift = mmu.pfnLowShift;
     this.pfnHighMask = mmu.pfnHighMask;
     this.pfnHighShift = mmu.pfnHighShift;
-    this.belowPfn = 2 ** mmu.pfnLowShift - 1;
-    this.firsts = new Float64Array(PATHS);
-    this.paths = new Int32Array(PATHS * 2);
-    this.leaves = new Int32Array(LEAVES * 4);
-    this.entry = createEntry();
+    this.belowPfn = (1 << mmu.pfnLowShift) - 1;
+    this.maskLo = maskLo | mmu.accessedTableLo;
+    this.wantLo = wantLo | mmu.accessedTableLo;
+    this.maskHi = maskHi;
+    this.wantHi = wantHi;
+    this.tables = Array.from({ length: TABLES }, () => new LeafTable(nowhere));
+    this.kinds = Array.from({ length: KINDS }, () => new LeafKind());
     this.decoded = createDecoded();
     this.found = createTranslation();
   }
 }
 
-/** PFN of the leaf table of a page under a tag, or -1 when it is not known. */
-export function knownTable(walks: WalkCache, tag: number, page: number): number {
-  const { paths, indexMask } = walks;
-  const slot = (((page | 0) >>> walks.indexBits) ^ tag) & (PATHS - 1);
-  if (paths[slot * 2] !== tag + 1 || walks.firsts[slot] !== page - ((page | 0) & indexMask)) return -1;
-  return paths[slot * 2 + 1]!;
+/** The leaf table of `page`, which lies at `address`, under a tag whose root is `root`; or null where it is not plain. */
+export function leafTableOf(
+  walks: WalkCache,
+  tables: Tables,
+  tag: number,
+  root: number,
+  page: number,
+  address: number,
+): LeafTable | null {
+  const low = page | 0;
+  const first = page - (low & walks.indexMask);
+  const table = walks.tables[((low >>> walks.indexBits) ^ tag) & (TABLES - 1)]!;
+  if (table.first === first && table.tag === tag) return table;
+  return findTable(walks, tables, root, address, table) ? keep(table, first, tag) : null;
 }
 
-/** Remembers it. */
-export function keepTable(walks: WalkCache, tag: number, page: number, table: number): void {
-  const slot = (((page | 0) >>> walks.indexBits) ^ tag) & (PATHS - 1);
-  walks.firsts[slot] = page - ((page | 0) & walks.indexMask);
-  walks.paths[slot * 2] = tag + 1;
-  walks.paths[slot * 2 + 1] = table;
+function keep(table: LeafTable, first: number, tag: number): LeafTable {
+  table.first = first;
+  table.tag = tag;
+  return table;
 }
 
-/** Index in `leaves` of the words of a kind of leaf; they may be those of another. */
-export function leafAt(bitsLo: number, bitsHi: number): number {
-  return ((bitsLo ^ (bitsLo >>> 5) ^ bitsHi ^ (bitsHi >>> 26)) & (LEAVES - 1)) * 4;
+/** Walks to the leaf table of `address` and sets where `out` lies; false, with `out` as it was, at an entry not plain. */
+function findTable(walks: WalkCache, tables: Tables, root: number, address: number, out: LeafTable): boolean {
+  const { indexMask, inverses, lowAt, maskLo, wantLo, maskHi, wantHi, pfnLowShift, pfnHighMask, pfnHighShift } = walks;
+  const { phys } = tables;
+  const outside = (lowWord(address) & walks.addressMaskLo) | (highWord(address) & walks.addressMaskHi);
+  if (outside !== 0 || !walks.lowHalf) return false;
+  let table = root;
+  for (let level = walks.levels - 1; ; level--) {
+    const words = table < phys.frames ? phys.chunks[table >> phys.chunkShift] : undefined;
+    if (words === undefined) return false;
+    const first = (frameWordIndex(phys, table) + lowAt) | 0;
+    if (level === 0) {
+      out.words = words;
+      out.low = first;
+      return true;
+    }
+    const low = (first + ((lowWord(address * inverses[level]!) & indexMask) << 1)) | 0;
+    let lo: number;
+    let hi: number;
+    do {
+      lo = words[low]!;
+      hi = words[low ^ 1]!;
+    } while (words[low] !== lo);
+    if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) return false;
+    table = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
+  }
+}
+
+/** Where the kind of a leaf with these bits is kept; it may be another. */
+export function kindAt(walks: WalkCache, lo: number, hi: number): LeafKind {
+  return walks.kinds[(lo ^ (lo >>> 5) ^ hi ^ (hi >>> 26)) & (KINDS - 1)]!;
 }
 
 /** Forgets where tables lie. */
 export function forgetTables(walks: WalkCache): void {
-  walks.paths.fill(0);
+  for (const table of walks.tables) table.first = NaN;
 }
 
 /** Forgets what leaves mean. */
-export function forgetLeaves(walks: WalkCache): void {
-  walks.leaves.fill(0);
+export function forgetKinds(walks: WalkCache): void {
+  for (const kind of walks.kinds) kind.allowed = 0;
 }

@@ -35,6 +35,7 @@ import {
   writeEntry,
   x86_64,
 } from '@mmkit/pgtable';
+import { formats } from './formats.ts';
 import { madeUp } from './made-up-format.ts';
 import { codeOf, createMachine } from './machine.ts';
 
@@ -101,6 +102,20 @@ describe('mapRange', () => {
     expect([...frameWords(phys, table).subarray(at, at + 4)].map((word) => word >>> 0)).toEqual([
       0xedcbb120, 0x000fffff, 0xedcba120, 0x000fffff,
     ]);
+  });
+
+  it.each(formats)('$name: frames whose numbers need one more bit of the high word half way', (format) => {
+    const { tables, root } = createMachine(format);
+    const size = format.spans[0]!;
+    const first = 3 * 2 ** format.pfnHighShift - 2;
+    const fits = first < PFN_LIMIT - 4 ? first : PFN_LIMIT - 4;
+    for (const flags of [RW, E_PROTNONE | E_YOUNG]) {
+      mapRange(tables, root, 0, 4 * size, fits, flags);
+      const table = leafTable(tables, root, 0);
+      const frames = [0, 1, 2, 3].map((page) => entryOf(tables, table, page * size).pfn);
+      expect(frames).toEqual([0, 1, 2, 3].map((page) => fits + page));
+      unmapRange(tables, root, 0, 4 * size);
+    }
   });
 
   it('refuses a page that has an entry, a huge leaf or a swap entry included, and changes nothing', () => {
@@ -216,6 +231,18 @@ describe('unmapRange', () => {
     expect(unmapRange(tables, root, 0x40_1000, 0x40_2000)).toBe(1);
     expect(phys.freeFrames).toBe(free);
     expect(tableWords(tables, root)).toEqual(new Map([[root, new Int32Array(1024)]]));
+  });
+
+  it('an entry with a low word of 0 is one too', () => {
+    const { tables, root } = createMachine(x86_64);
+    mapRange(tables, root, 0, 0x2000, 5, RW);
+    const entry = createEntry();
+    entry.hi = 1 << 27;
+    const table = leafTable(tables, root, 0);
+    writeEntry(tables, table, 1, entry);
+    expect(unmapRange(tables, root, 0x1000, 0x2000)).toBe(1);
+    readEntry(tables, table, 1, entry);
+    expect([entry.lo, entry.hi]).toEqual([0, 0]);
   });
 
   it('a table that never had an entry goes too', () => {

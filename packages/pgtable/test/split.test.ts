@@ -259,6 +259,33 @@ describe('splitAt (split_huge_pmd_if_needed)', () => {
     expect(entryOf(tables, root, 0x1000)).toEqual({ ...d, level: 1 });
   });
 
+  it('N.19: PAT is bit 12 of a huge leaf and bit 7 of a page: split and join move it', () => {
+    for (const flags of [RW | E_DIRTY, E_PROTNONE]) {
+      const { tables, root } = createMachine(x86_64, 1024);
+      const raw = (level: number, address: number): [number, number] => {
+        const entry = createEntry();
+        const { table, index, level: found } = find(tables, root, address);
+        expect(found).toBe(level);
+        readEntry(tables, table, index, entry);
+        return [entry.lo, entry.hi];
+      };
+      mapLargest(tables, root, 0, 2 * MIB, 0x200, flags);
+      expect(splitAt(tables, root, 0x1000)).toBe(0);
+      const plain = Array.from({ length: 512 }, (_, page) => raw(0, page * 4096));
+      expect(joinAt(tables, root, 0, 1)).toBe(0);
+      const [lo, hi] = raw(1, 0);
+      const { table, index } = find(tables, root, 0);
+      const entry = createEntry();
+      entry.lo = lo | 0x1000;
+      entry.hi = hi;
+      writeEntry(tables, table, index, entry);
+      expect(splitAt(tables, root, 0x1000)).toBe(0);
+      for (const [page, words] of plain.entries()) expect(raw(0, page * 4096)).toEqual([words[0] | 0x80, words[1]]);
+      expect(joinAt(tables, root, 0, 1)).toBe(0);
+      expect(raw(1, 0)).toEqual([lo | 0x1000, hi]);
+    }
+  });
+
   it('keeps the raw bits no flag stands for: caching, protection key', () => {
     const { tables, root } = createMachine(x86_64);
     tableAtAlloc(tables, root, 0, 1);

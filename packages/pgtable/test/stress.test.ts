@@ -97,17 +97,14 @@ const PLACES: readonly Place[] = [
     naive: 'a map that writes the low word first',
     what: 'range',
     file: '/src/map.ts',
-    statements: [
-      'words[at + highAt] = hi ^ (frame >>> pfnHighShift);',
-      'words[at + lowAt] = lo ^ (frame << pfnLowShift);',
-    ],
+    statements: ['words[at ^ 1] = hi;', 'words[at] = lo ^ pfnBits;'],
     order: [1, 0],
   },
   {
     naive: 'an unmap that clears the high word first',
     what: 'range',
     file: '/src/range.ts',
-    statements: ['words[at + lowAt] = 0;', 'words[at + highAt] = 0;'],
+    statements: ['words[low] = 0;', 'words[low ^ 1] = 0;'],
     order: [1, 0],
   },
   {

@@ -24,6 +24,7 @@ import {
   hwWalk,
   leafIndex,
   leafTable,
+  levelIndex,
   mapRange,
   readEntry,
   type Tables,
@@ -31,11 +32,13 @@ import {
   tlbFlushPage,
   tlbFlushRange,
   tlbFlushTag,
+  tlbLookup,
   tlbRightsChanged,
   tlbTranslate,
   unmapRange,
   writeEntry,
   x86_64,
+  x86Mmu,
 } from '@mmkit/pgtable';
 import { formats } from './formats.ts';
 import { codeOf, createMachine } from './machine.ts';
@@ -90,6 +93,44 @@ describe.each(formats)('$name: tlbTranslate', (format) => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe.each(formats)('$name: a leaf table not known yet', (format) => {
+  const size = format.spans[0]!;
+  const other = format.spans[1]!;
+
+  function twoTables(): { tables: Tables; root: number } {
+    const { tables, root } = createMachine(format);
+    for (const start of [0, other]) mapRange(tables, root, start, start + size, 50, E_RIGHTS | E_DIRTY);
+    return { tables, root };
+  }
+
+  it('every entry above it is marked as a walk alone marks it', () => {
+    const [ours, plain] = [twoTables(), twoTables()];
+    const tlb = createTlb(format);
+    for (const { tables, root } of [ours, plain]) {
+      // The kind of the second leaf is known by the first; the entries above it were never used.
+      const raw = createEntry();
+      const table = tableAt(tables, root, other, 1);
+      readEntry(tables, table, levelIndex(format, 1, other), raw);
+      raw.lo &= ~format.accessedTableLo;
+      writeEntry(tables, table, levelIndex(format, 1, other), raw);
+    }
+    for (const address of [0, other]) {
+      expect(hwWalk(plain.tables, plain.root, address, READ, createTranslation())).toBe(0);
+      expect(tlbTranslate(tlb, ours.tables, 1, ours.root, address, READ)).toBe(50);
+    }
+    expect(ours.tables.phys.chunks).toEqual(plain.tables.phys.chunks);
+  });
+
+  it('an address beyond the tables that has the same place in them is a fault', () => {
+    const { tables, root } = twoTables();
+    const tlb = createTlb(format);
+    expect(tlbTranslate(tlb, tables, 1, root, 0, READ)).toBe(50);
+    const beyond = format.spans[format.levels - 1]! * 2 ** format.rootBits;
+    if (beyond < 2 ** 53) expect(tlbTranslate(tlb, tables, 1, root, beyond, READ)).toBe(-format.addressFault);
+    expect(tlbTranslate(tlb, tables, 1, root, other, READ)).toBe(50);
   });
 });
 
@@ -156,6 +197,31 @@ describe('tlbTranslate', () => {
       expect(results(EXEC)).toEqual([-FAULT_PROTECTION, 51]);
       tlbFlushTag(tlb, 1);
     }
+  });
+
+  it('SDM: a protection key tells leaves apart that are alike else', () => {
+    const format: Format = { ...x86_64, ...x86Mmu({ smep: false, smap: false, pkru: 2 << 16 }) };
+    const { tables, root } = createMachine(format);
+    mapRange(tables, root, 0, 0x2000, 50, E_RIGHTS | E_DIRTY);
+    const table = leafTable(tables, root, 0);
+    const raw = createEntry();
+    readEntry(tables, table, 1, raw);
+    raw.hi |= 8 << 27;
+    writeEntry(tables, table, 1, raw);
+    for (const address of [0, 0x1000]) hwWalk(tables, root, address, READ, createTranslation());
+    const tlb = createTlb(format);
+    expect(tlbTranslate(tlb, tables, 1, root, 0, WRITE)).toBe(50);
+    expect(tlbTranslate(tlb, tables, 1, root, 0x1000, WRITE)).toBe(-FAULT_KEY);
+    expect(tlbTranslate(tlb, tables, 1, root, 0x1000, READ)).toBe(51);
+  });
+
+  it('SDM: global pages are found under every tag, also those of a leaf table that is known', () => {
+    const { tables, root } = createMachine(x86_64);
+    mapRange(tables, root, 0, 0x3000, 50, E_RIGHTS | E_GLOBAL);
+    for (const address of [0, 0x1000, 0x2000]) hwWalk(tables, root, address, READ, createTranslation());
+    const tlb = createTlb(x86_64);
+    for (const page of [0, 1, 2]) expect(tlbTranslate(tlb, tables, 1, root, page * 0x1000, READ)).toBe(50 + page);
+    for (const page of [0, 1, 2]) expect(tlbLookup(tlb, 2, page * 0x1000, READ)).toBe(50 + page);
   });
 
   it('a frame of 2^29 or more is translated, and kept nowhere', () => {

@@ -233,10 +233,11 @@ function mapping(which: number): () => number {
 /** How many of many accesses to the first `pages` pages, a power of two, find a frame. One function for all formats. */
 function translateAll({ format, tables, root, start, tlb }: Mapped, pages: number): number {
   const pageSize = format.spans[0]!;
+  const mask = pages - 1;
+  const calls = PAGES * CALLS;
   let found = 0;
-  for (let i = 0; i < PAGES * CALLS; i++) {
-    const address = start + (i & (pages - 1)) * pageSize;
-    if (pt.tlbTranslate(tlb, tables, root, root, address, USER_WRITE) >= 0) found++;
+  for (let i = 0; i < calls; i++) {
+    if (pt.tlbTranslate(tlb, tables, root, root, start + (i & mask) * pageSize, USER_WRITE) >= 0) found++;
   }
   return found;
 }

@@ -64,7 +64,7 @@ export const ACCESSED = 0x20;
 export const DIRTY = 0x40;
 export const PSE = 0x80;
 export const GLOBAL = 0x100;
-const PAT_LARGE = 0x1000;
+export const PAT_LARGE = 0x1000;
 export const PFN_LO: number = 0xffff_f000 | 0;
 // High word.
 export const PFN_HI = 0x000f_ffff;

@@ -21,7 +21,8 @@
  * Not writable and Dirty means shadow stack, so a dirty leaf that is write-protected keeps SAVED_DIRTY instead.
  * `decode` gives E_DIRTY for either bit; where SAVED_DIRTY stands beside RW or Dirty, which Linux never makes, restHi keeps
  * it, and restLo's Dirty says that the hardware's bit is clear. Other bits without a meaning survive in the same way, the
- * protection key among them. E_SHADOW_STACK means nothing without E_DIRTY or beside E_WRITE: `encode` drops it.
+ * protection key among them; PAT is bit 7 of restLo at every level, so that leaves can be split and joined.
+ * E_SHADOW_STACK means nothing without E_DIRTY or beside E_WRITE: `encode` drops it.
  *
  * The formats' own mode is a CPU without SMEP, SMAP and protection keys, MAXPHYADDR 52 (`leafTest` refuses every key but
  * 0). For another, lay its MMU over the format: `{ ...x86_64, ...x86Mmu({ maxphyaddr: 46 }) }`.
@@ -58,6 +59,7 @@ import {
   GLOBAL,
   leafPfnLo,
   NX,
+  PAT_LARGE,
   PFN_HI,
   PFN_HI_BEYOND,
   PFN_LO,
@@ -72,6 +74,7 @@ import {
 } from './x86_64-mmu.ts';
 
 // Low word.
+const PAT = 0x80;
 const PROTNONE = 0x100;
 const SPECIAL = 0x200;
 const UFFD_WP = 0x400;
@@ -85,6 +88,8 @@ const SAVED_DIRTY = 0x0400_0000;
 const TABLE_REST_LO = 0xf98;
 const TABLE_REST_HI = 0x7ff0_0000;
 const LEAF_REST_LO = 0x18;
+/** From PAT_LARGE down to PAT. */
+const PAT_SHIFT = 5;
 const LEAF_REST_HI = 0x7bf0_0000;
 const SWP_REST_LO = 0x1f0;
 
@@ -145,7 +150,7 @@ function decodeLeaf(lo: number, hi: number, level: number, out: Decoded): void {
   else flags |= (lo & PROTNONE) !== 0 ? E_PROTNONE : E_INVALID;
   out.kind = ENTRY_LEAF;
   out.pfn = pfnOf((lo ^ invert) & leafPfnLo(level), hi ^ invert);
-  out.restLo = lo & restLoMask(level);
+  out.restLo = restOf(lo, level);
   out.restHi = hi & LEAF_REST_HI;
   if ((hi & SAVED_DIRTY) !== 0 && (lo & (RW | DIRTY)) !== 0) {
     out.restHi |= SAVED_DIRTY;
@@ -168,9 +173,19 @@ function decodeNonPresent(lo: number, hi: number, out: Decoded): void {
   out.restLo = lo & SWP_REST_LO;
 }
 
-/** Bits of a leaf's low word kept raw: PWT, PCD, PAT and what lies under the PFN of a huge leaf. */
-function restLoMask(level: number): number {
-  return level === 0 ? LEAF_REST_LO | PSE : LEAF_REST_LO | (PFN_LO & ~leafPfnLo(level));
+/** A huge leaf's bits of the low word that restLo keeps where they are: PWT, PCD and what lies under the PFN. */
+function hugeRestLo(level: number): number {
+  return LEAF_REST_LO | (PFN_LO & ~leafPfnLo(level) & ~PAT_LARGE);
+}
+
+/** What restLo keeps of a leaf's low word. */
+function restOf(lo: number, level: number): number {
+  return level === 0 ? lo & (LEAF_REST_LO | PAT) : (lo & hugeRestLo(level)) | ((lo & PAT_LARGE) >>> PAT_SHIFT);
+}
+
+/** The low word's bits that restLo stands for. */
+function restBits(restLo: number, level: number): number {
+  return level === 0 ? restLo & (LEAF_REST_LO | PAT) : (restLo & hugeRestLo(level)) | ((restLo & PAT) << PAT_SHIFT);
 }
 
 function encode(d: Decoded, level: number, out: Entry): void {
@@ -210,7 +225,7 @@ function encodeLeaf(d: Decoded, level: number, out: Entry): void {
   if (level === 0 && (flags & (E_PROTNONE | E_INVALID)) === E_INVALID) {
     throw new InvariantError('BAD_ENTRY', 'only a huge leaf can be invalid and still mapped');
   }
-  let lo = commonLo(flags) | (level > 0 ? PSE : 0) | (d.restLo & restLoMask(level));
+  let lo = commonLo(flags) | (level > 0 ? PSE : 0) | restBits(d.restLo, level);
   let hi = d.restHi & LEAF_REST_HI;
   if ((flags & E_DIRTY) !== 0) {
     if ((flags & (E_WRITE | E_SHADOW_STACK)) === 0) hi |= SAVED_DIRTY;
