@@ -18,7 +18,7 @@ const FLOORS: Readonly<Record<string, readonly [traces: number, ...levels: numbe
   cow: [16, 16, 16, 16, 16],
   filepriv: [9, 9, 9, 9, 9],
   force: [16, 16, 16, 16, 16],
-  grow: [9, 3, 1, 1, 1],
+  grow: [9, 9, 9, 9, 9],
   hugetlb: [12, 0, 0, 0, 0],
   ksm: [7, 0, 0, 0, 0],
   lock: [8, 8, 8, 8, 8],

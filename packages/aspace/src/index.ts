@@ -2,7 +2,17 @@ export { linux3_14, linux4_8, linux6_18 } from './policy.ts';
 export type { Policy } from './policy.ts';
 export { createMemory, Memory, MemoryStat } from './memory.ts';
 export type { MemoryOptions } from './memory.ts';
-export { DEFAULT_MEMLOCK, MM_CPUMASK, MM_FLAGS, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm, MMF_HAS_PINNED } from './mm.ts';
+export {
+  DEFAULT_MEMLOCK,
+  DEFAULT_STACK,
+  MM_CPUMASK,
+  MM_FLAGS,
+  MM_ROOT,
+  MM_WRITE_PROTECT_SEQ,
+  Mm,
+  MMAP_MIN_ADDR,
+  MMF_HAS_PINNED,
+} from './mm.ts';
 export type { FaultHandler, MmapLock } from './mm.ts';
 export { AnonVma, anonVmaFork, anonVmaId, anonVmaPrepare, linearPageIndex } from './anon.ts';
 export {
@@ -22,6 +32,7 @@ export {
   mmapIsLocked,
   mmapReadTrylock,
   mmapReadUnlock,
+  mmapWriteDowngrade,
   mmapWriteTrylock,
   mmapWriteUnlock,
 } from './mmap-unlock.ts';
@@ -42,5 +53,8 @@ export { coldRange, lazyfreeRange } from './lazyfree.gen.ts';
 export { moveTables } from './move-tables.gen.ts';
 export { vmaMergeNew, vmaModify, vmaSplit } from './vma-edit.gen.ts';
 export { changeProtection } from './change-protection.gen.ts';
-export { mlockFolio, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
+export { expandDownwards } from './stack.ts';
+export { expandStack, lockMmAndFindVma } from './expand-stack.gen.ts';
+export { mayLock } from './memlock.ts';
+export { mlockFolio, mlockFound, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
 export { mlockRange } from './mlock-range.gen.ts';

@@ -3,7 +3,17 @@
  * does. How many do lies in the frame's COLD_PREV word, which a page off the evictable lists has no other use for (Linux:
  * mlock_count). Changed under the page-table lock; Linux's per-CPU batches do not exist.
  */
-import { clearFlag, COLD_PREV, COLD_WORDS, PG_MLOCKED, PG_UNEVICTABLE, Phys, setFlag, testFlag } from '@mmkit/phys';
+import {
+  clearFlag,
+  COLD_PREV,
+  COLD_WORDS,
+  PG_LOCKED,
+  PG_MLOCKED,
+  PG_UNEVICTABLE,
+  Phys,
+  setFlag,
+  testFlag,
+} from '@mmkit/phys';
 import { VM_LOCKED, VM_SPECIAL } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 
@@ -15,6 +25,14 @@ export function mlockVmaFolio(phys: Phys, vma: Vma, pfn: number): void {
 /** Page `pfn` is mapped in `vma` no more (munlock_vma_folio). */
 export function munlockVmaFolio(phys: Phys, vma: Vma, pfn: number): void {
   if ((vma.flags & (VM_LOCKED | VM_SPECIAL)) === VM_LOCKED) munlockFolio(phys, pfn);
+}
+
+/**
+ * A lookup of GUP with FOLL_MLOCK has found page `pfn` in a locked VMA (mlock_vma_page up to 5.17; A.7): mlocked unless
+ * its lock is taken, which is not waited for. Counted once, however many locked VMAs map it.
+ */
+export function mlockFound(phys: Phys, pfn: number): void {
+  if (!testFlag(phys, pfn, PG_LOCKED) && !testFlag(phys, pfn, PG_MLOCKED)) mlockFolio(phys, pfn);
 }
 
 /** One mlocked mapping more. */

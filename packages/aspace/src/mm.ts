@@ -30,6 +30,10 @@ export const MM_CPUMASK = 3;
 
 /** RLIMIT_MEMLOCK that Linux gives since 5.16, bytes. */
 export const DEFAULT_MEMLOCK = 0x80_0000;
+/** RLIMIT_STACK that a process starts with, bytes. */
+export const DEFAULT_STACK = 0x80_0000;
+/** Lowest address that is given out or grown to (vm.mmap_min_addr). */
+export const MMAP_MIN_ADDR = 0x10000;
 
 /** MM_FLAGS bit: a page of this mm was pinned at some time; never cleared (Linux's bit 27). */
 export const MMF_HAS_PINNED = 0x8000000;
@@ -54,6 +58,8 @@ export interface MmapLock {
   writeTrylock(sched: Sched): boolean;
   readUnlock(sched: Sched): void;
   writeUnlock(sched: Sched): void;
+  /** Makes the write hold a read hold, with no writer in between. */
+  writeDowngrade(sched: Sched): void;
   /** Whether anybody holds it. */
   isLocked(): boolean;
 }
@@ -77,6 +83,8 @@ export class Mm {
   lockedVm: number;
   /** RLIMIT_MEMLOCK of its process, bytes; Infinity: none. */
   rlimitMemlock: number;
+  /** RLIMIT_STACK of its process, bytes: how large a VMA that grows down may become by growing; Infinity: none. */
+  rlimitStack: number;
   /** CAP_IPC_LOCK: RLIMIT_MEMLOCK is not for it. */
   capIpcLock: boolean;
   /** VM_LOCKED and VM_LOCKONFAULT for every new VMA (def_flags, mlockall). Under mmap_lock for writing. */
@@ -89,6 +97,7 @@ export class Mm {
     this.lock = lock;
     this.vmas = vmas;
     vmas.owner = this;
+    if (memory.policy.stackGuard === 'page') vmas.stackGuardGap = 0;
     this.faultHandler = faultHandler;
     this.anonPages = 0;
     this.filePages = 0;
@@ -96,6 +105,7 @@ export class Mm {
     this.pinnedVm = 0;
     this.lockedVm = 0;
     this.rlimitMemlock = DEFAULT_MEMLOCK;
+    this.rlimitStack = DEFAULT_STACK;
     this.capIpcLock = false;
     this.defFlags = 0;
   }

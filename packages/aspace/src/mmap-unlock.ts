@@ -1,6 +1,6 @@
 /** mmap_lock without waiting: trylocks, giving it back, looking at it. Both builds share it. Taking it: mmap-lock.co.ts. */
 import { InvariantError } from '@mmkit/base';
-import { downReadTrylock, downWriteTrylock, isLocked, RwSem, upRead, upWrite } from '@mmkit/rwsem';
+import { downgradeWrite, downReadTrylock, downWriteTrylock, isLocked, RwSem, upRead, upWrite } from '@mmkit/rwsem';
 import { Mm } from './mm.ts';
 
 /** Takes it for reading if that needs no wait. Linux: mmap_read_trylock. */
@@ -27,6 +27,13 @@ export function mmapWriteUnlock(mm: Mm): void {
   const { lock, memory } = mm;
   if (lock instanceof RwSem) upWrite(memory.sched, lock);
   else lock.writeUnlock(memory.sched);
+}
+
+/** Makes the write hold a read hold, with no writer in between. Linux: mmap_write_downgrade. */
+export function mmapWriteDowngrade(mm: Mm): void {
+  const { lock, memory } = mm;
+  if (lock instanceof RwSem) downgradeWrite(memory.sched, lock);
+  else lock.writeDowngrade(memory.sched);
 }
 
 /** True while somebody holds it, for reading or writing. */

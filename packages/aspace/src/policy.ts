@@ -33,6 +33,43 @@ export interface Policy {
   readonly forceShared: boolean;
   /** A wait that FOLL_NOWAIT avoids clears `*nonblocking` though mmap_sem is still held (up to 4.16; A.4). */
   readonly nowaitClears: boolean;
+  /**
+   * Where the guard of a stack lies (A.3): 'page', the lowest page inside it (up to 4.11): touching it makes the VMA
+   * grow by one more, or is a SIGBUS; 'gap', `VmaTree.stackGuardGap` pages below it that stay free.
+   */
+  readonly stackGuard: 'page' | 'gap';
+  /**
+   * Under which hold of mmap_lock a stack grows (C.5): 'gupReadLock', for reading, so that GUP's look for the VMA grows
+   * it too (up to 6.4; A.3 #4); 'faultWriteLock', for writing, and only where the process itself, or a debugger, gets
+   * at it.
+   */
+  readonly stackGrowth: 'gupReadLock' | 'faultWriteLock';
+  /**
+   * Who mlocks the pages of locked memory (A.4 #1, A.14): 'gup', FOLL_MLOCK, which faults in too (up to 4.3);
+   * 'gupPopulate', FOLL_MLOCK what is there, FOLL_POPULATE faults in (4.4 to 5.17); 'fault', whoever maps a page into
+   * such a VMA.
+   */
+  readonly mlocks: 'gup' | 'gupPopulate' | 'fault';
+  /**
+   * How often fixup_user_fault tries again after a fault that had to wait without mmap_lock (A.11, B.14): 'never', it
+   * keeps the lock (up to 4.5); 'once' (4.6); 'always', until it need not wait (today).
+   */
+  readonly fixupRetry: 'never' | 'once' | 'always';
+  /** fixup_user_fault says -EHWPOISON of a poisoned page; today -EFAULT (A.11). */
+  readonly fixupTellsPoison: boolean;
+  /** GUP looks for a fatal signal: 'page', before each page (up to 3.15); 'try', before each look for one (A.3 #8). */
+  readonly gupSignals: 'page' | 'try';
+  /**
+   * What an entry without a page of its own is to GUP (A.3 #12, A.7): 'refused', -EFAULT (up to 4.3); 'counted',
+   * -EFAULT where references are wanted, else counted (4.4); 'exists', the same but -EEXIST (today; B.6).
+   */
+  readonly specialEntries: 'refused' | 'counted' | 'exists';
+  /** What gup-fast of the era leaves over is got with mmap_sem held throughout, for waits too (up to 3.19; A.13). */
+  readonly fastKeepsLock: boolean;
+  /**
+   * Who charges a task with a fault: 'caller', GUP its `tsk` and nobody else (up to 5.8; A.10); 'handler', the task.
+   */
+  readonly faultCounts: 'caller' | 'handler';
   /** RDMA holds the pages of a region by pins (FOLL_PIN, 5.6); false: by plain references (C.6). */
   readonly rdmaPins: boolean;
   /** munmap waits for gup-fast walks under way before it frees page-table pages (B.11, C.8). */
@@ -53,6 +90,15 @@ export const linux6_18: Policy = Object.freeze({
   forcedWrite: 'exclusive',
   forceShared: false,
   nowaitClears: false,
+  stackGuard: 'gap',
+  stackGrowth: 'faultWriteLock',
+  mlocks: 'fault',
+  fixupRetry: 'always',
+  gupSignals: 'try',
+  specialEntries: 'exists',
+  fastKeepsLock: false,
+  faultCounts: 'handler',
+  fixupTellsPoison: false,
 });
 
 /**
@@ -72,6 +118,15 @@ export const linux4_8: Policy = Object.freeze({
   forcedWrite: 'cow',
   forceShared: false,
   nowaitClears: true,
+  stackGuard: 'page',
+  stackGrowth: 'gupReadLock',
+  mlocks: 'gupPopulate',
+  fixupRetry: 'once',
+  gupSignals: 'try',
+  specialEntries: 'counted',
+  fastKeepsLock: false,
+  faultCounts: 'caller',
+  fixupTellsPoison: true,
 });
 
 /** Linux 3.14: the documented call. Dirty COW (C.1) is in it. */
@@ -80,4 +135,9 @@ export const linux3_14: Policy = Object.freeze({
   name: 'linux3_14',
   forcedWrite: 'read',
   forceShared: true,
+  mlocks: 'gup',
+  fixupRetry: 'never',
+  gupSignals: 'page',
+  specialEntries: 'refused',
+  fastKeepsLock: true,
 });

@@ -28,6 +28,15 @@ describe.each(builds)('%s: mmap_lock that is our semaphore', (_, api) => {
     expect(isLocked(mm.mmapLock)).toBe(false);
   });
 
+  it('N.23: a write hold that is downgraded is a read hold', () => {
+    const mm = space(machine());
+    api.mmapWriteTrylock(mm);
+    api.mmapWriteDowngrade(mm);
+    expect([readerCount(mm.mmapLock), isWriteLocked(mm.mmapLock)]).toEqual([1, false]);
+    api.mmapReadUnlock(mm);
+    expect(codeOf(() => api.mmapWriteDowngrade(mm))).toBe('LOCK_NOT_HELD');
+  });
+
   it('mmap_assert_locked: held for reading or writing, or LOCK_NOT_HELD', () => {
     const mm = space(machine());
     expect(codeOf(() => api.mmapAssertLocked(mm))).toBe('LOCK_NOT_HELD');
@@ -85,6 +94,9 @@ class Recorder implements MmapLock {
   writeUnlock(): void {
     this.calls.push('writeUnlock');
   }
+  writeDowngrade(): void {
+    this.calls.push('writeDowngrade');
+  }
   isLocked(): boolean {
     return this.held;
   }
@@ -105,6 +117,7 @@ describe.each(builds)('%s: a lock in its place', (name, api) => {
     expect([api.mmapReadTrylock(mm), api.mmapWriteTrylock(mm)]).toEqual([false, true]);
     api.mmapReadUnlock(mm);
     api.mmapWriteUnlock(mm);
+    api.mmapWriteDowngrade(mm);
     expect(lock.calls).toEqual([
       'readLock',
       'writeLock',
@@ -114,6 +127,7 @@ describe.each(builds)('%s: a lock in its place', (name, api) => {
       'writeTrylock',
       'readUnlock',
       'writeUnlock',
+      'writeDowngrade',
     ]);
   });
 

@@ -11,6 +11,7 @@ import {
   vmNormalPage,
   vmPageProt,
 } from '@mmkit/aspace';
+import type { Policy } from '@mmkit/aspace';
 import {
   createDecoded,
   E_EXEC,
@@ -24,7 +25,7 @@ import {
 } from '@mmkit/pgtable';
 import { Vma, VM_EXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE } from '@mmkit/vma';
 import fc from 'fast-check';
-import { formats, machine } from './builds.ts';
+import { formats, machine, space } from './builds.ts';
 
 const MAY = VM_MAYREAD | VM_MAYWRITE;
 
@@ -98,6 +99,15 @@ describe('policy', () => {
       forceShared: false,
       nowaitClears: false,
       rdmaPins: true,
+      stackGuard: 'gap',
+      stackGrowth: 'faultWriteLock',
+      mlocks: 'fault',
+      fixupRetry: 'always',
+      fixupTellsPoison: false,
+      gupSignals: 'try',
+      specialEntries: 'exists',
+      fastKeepsLock: false,
+      faultCounts: 'handler',
     });
   });
 
@@ -106,15 +116,25 @@ describe('policy', () => {
     expect([linux3_14.name, linux4_8.name]).toEqual(['linux3_14', 'linux4_8']);
   });
 
-  it('A.9: 3.14 and 4.8 differ in forced writes alone', () => {
-    const { forcedWrite, forceShared, ...older } = { ...linux3_14, name: linux4_8.name };
-    expect([forcedWrite, forceShared, linux4_8.forcedWrite, linux4_8.forceShared]).toEqual([
-      'read',
-      true,
-      'cow',
-      false,
-    ]);
-    expect(linux4_8).toMatchObject(older);
+  it('3.14 and 4.8 differ in what came between: A.3 #8, A.5, A.7, A.9, A.11, A.13, A.14', () => {
+    const changed = Object.entries(linux4_8).filter(([rule, value]) => linux3_14[rule as keyof Policy] !== value);
+    expect(Object.fromEntries(changed)).toEqual({
+      name: 'linux4_8',
+      forcedWrite: 'cow',
+      forceShared: false,
+      mlocks: 'gupPopulate',
+      fixupRetry: 'once',
+      gupSignals: 'try',
+      specialEntries: 'counted',
+      fastKeepsLock: false,
+    });
+    expect(Object.keys(linux3_14).sort()).toEqual(Object.keys(linux6_18).sort());
+  });
+
+  it('A.3: up to 4.11 no room is left below a stack, since then 256 pages', () => {
+    for (const [policy, gap] of [[linux4_8, 0] as const, [linux6_18, 256] as const]) {
+      expect(space(machine({ policy })).vmas.stackGuardGap).toBe(gap);
+    }
   });
 
   it('a machine follows 6.18 unless told otherwise', () => {

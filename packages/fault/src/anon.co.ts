@@ -7,6 +7,7 @@ import type { Task } from '@mmkit/base';
 import {
   anonVmaId,
   anonVmaPrepare,
+  expandDownwards,
   folioAddNewAnonRmap,
   ptlUnlock,
   linearPageIndex,
@@ -28,17 +29,24 @@ import {
   setDecoded,
   writeEntry,
 } from '@mmkit/pgtable';
-import { allocPages, freePages, GFP_HIGHUSER_MOVABLE, GFP_ZERO } from '@mmkit/phys';
-import { VM_SHARED } from '@mmkit/vma';
+import { freePages, GFP_HIGHUSER_MOVABLE, GFP_ZERO } from '@mmkit/phys';
+import { allocPages } from '@mmkit/phys/sched';
+import { isStackGuardPage, VM_SHARED } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './flags.ts';
 import { mmRoot } from './entry.ts';
 
-/** Handles a fault on an empty entry of anonymous memory: 0, VM_FAULT_OOM, or VM_FAULT_SIGBUS for shared without a file. */
+/**
+ * Handles a fault on an empty entry of anonymous memory: 0, VM_FAULT_OOM, or VM_FAULT_SIGBUS for shared without a file,
+ * and for the guard page inside a stack (up to 4.11) when the stack cannot grow by one more page.
+ */
 export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
   const { memory } = mm;
-  const { tables, phys, format } = memory;
+  const { tables, phys, format, policy } = memory;
   if ((vma.flags & VM_SHARED) !== 0) return VM_FAULT_SIGBUS;
+  if (policy.stackGuard === 'page' && isStackGuardPage(vma, address)) {
+    if (expandDownwards(mm, vma, address - phys.pageSize) !== 0) return VM_FAULT_SIGBUS;
+  }
   const table = leafTableAlloc(tables, mmRoot(mm), address);
   if (table < 0) return VM_FAULT_OOM;
   const decoded = createDecoded();
@@ -47,7 +55,7 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
     setDecoded(decoded, ENTRY_LEAF, phys.zeroPfn, vmPageProt(vma.flags) | E_SPECIAL);
   } else {
     anonVmaPrepare(memory, vma);
-    page = allocPages(phys, GFP_HIGHUSER_MOVABLE | GFP_ZERO, 0);
+    page = yield* allocPages(phys, GFP_HIGHUSER_MOVABLE | GFP_ZERO, 0);
     if (page < 0) return VM_FAULT_OOM;
     setDecoded(decoded, ENTRY_LEAF, page, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
   }

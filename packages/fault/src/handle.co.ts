@@ -38,17 +38,18 @@ import {
 import { doWpPage } from './wp.co.ts';
 
 /**
- * Handles one fault at `address` (bytes, inside `vma`): VM_FAULT_* bits. The VMA must not be touched after a result with
- * VM_FAULT_RETRY: mmap_lock was given back then, unless with FAULT_FLAG_RETRY_NOWAIT. Counts PGFAULT for every result but
- * RETRY, and, without an error, the fault of the current task, major also when it was tried before (A.10, since 5.9).
+ * Handles one fault at `address` (bytes, inside `vma`): VM_FAULT_* bits. The VMA must not be touched after a result
+ * with VM_FAULT_RETRY: mmap_lock was given back then, unless with FAULT_FLAG_RETRY_NOWAIT. Counts PGFAULT for every
+ * result but RETRY, and, without an error, the fault of the current task, major also when it was tried before (A.10;
+ * `faultCounts`).
  */
 export function* handleMmFault(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
   const result = yield* handleFault(mm, vma, address - (address % mm.memory.phys.pageSize), flags);
-  const { stat, sched } = mm.memory;
+  const { stat, sched, policy } = mm.memory;
   if ((result & VM_FAULT_MAJOR) !== 0) stat.pgmajfault++;
   if ((result & VM_FAULT_RETRY) !== 0) return result;
   stat.pgfault++;
-  if ((result & VM_FAULT_ERROR) !== 0) return result;
+  if ((result & VM_FAULT_ERROR) !== 0 || policy.faultCounts === 'caller') return result;
   if ((result & VM_FAULT_MAJOR) !== 0 || (flags & FAULT_FLAG_TRIED) !== 0) sched.current.maj_flt++;
   else sched.current.min_flt++;
   return result;

@@ -20,15 +20,17 @@ import { FAULT_FLAG_WRITE } from './flags.ts';
  */
 export function setPte(fault: FileFault, table: number, at: number, pfn: number, index: number): void {
   const { mm, vma } = fault;
-  const { phys, format, tables } = mm.memory;
+  const { phys, format, tables, policy } = mm.memory;
   const write = (fault.flags & FAULT_FLAG_WRITE) !== 0;
   let bits = vmaPageProt(vma);
   if (write) bits |= E_DIRTY | maybeMkwrite(vma.flags);
   // What is dirty already need not be marked by the processor.
   else if ((bits & E_WRITE) !== 0 && testFlag(phys, pfn, PG_DIRTY)) bits |= E_DIRTY;
-  if (write && (vma.flags & VM_SHARED) === 0) folioAddNewAnonRmap(phys, pfn, anonVmaId(vma), index);
+  const copy = write && (vma.flags & VM_SHARED) === 0;
+  if (copy) folioAddNewAnonRmap(phys, pfn, anonVmaId(vma), index);
   else folioAddFileRmap(phys, pfn);
-  mlockVmaFolio(phys, vma, pfn);
+  // Up to 5.17 a fault mlocked new anonymous pages only.
+  if (copy || policy.mlocks === 'fault') mlockVmaFolio(phys, vma, pfn);
   countRss(mm, pfn, 1);
   const decoded = createDecoded();
   const entry = createEntry();

@@ -41,7 +41,6 @@ import {
 } from '@mmkit/pgtable';
 import type { Entry } from '@mmkit/pgtable';
 import {
-  allocPages,
   copyFrame,
   freePages,
   getPage,
@@ -51,6 +50,7 @@ import {
   pageRefCount,
   putPage,
 } from '@mmkit/phys';
+import { allocPages } from '@mmkit/phys/sched';
 import { VM_MAYSHARE, VM_SHARED, VM_WRITE } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { pteSame } from './entry.ts';
@@ -134,7 +134,7 @@ function* wpPageCopy(
   const { memory } = mm;
   const { phys, format, tables } = memory;
   anonVmaPrepare(memory, vma);
-  const copy = allocPages(phys, old < 0 ? GFP_HIGHUSER_MOVABLE | GFP_ZERO : GFP_HIGHUSER_MOVABLE, 0);
+  const copy = yield* allocPages(phys, old < 0 ? GFP_HIGHUSER_MOVABLE | GFP_ZERO : GFP_HIGHUSER_MOVABLE, 0);
   if (copy < 0) return VM_FAULT_OOM;
   if (old >= 0) copyFrame(phys, copy, old);
   yield P_FAULT_LOCK;

@@ -16,7 +16,7 @@ import {
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
-import { getUserPagesLocked } from './engine.co.ts';
+import { getUserPagesLocked } from './locked.co.ts';
 import { gupFastFallback } from './fast.co.ts';
 import { gupArgsProblem } from './legality.ts';
 import type { LockState } from './request.ts';

@@ -19,6 +19,8 @@ import type { Task } from '@mmkit/base';
 import { Mm, mmapAssertLocked, mmapReadUnlock } from '@mmkit/aspace';
 import { mmapReadLock } from '@mmkit/aspace/sched';
 import type { Vma } from '@mmkit/vma';
+import * as classic from './classic-flags.ts';
+import { knownFlags, modernFlags } from './classic-flags.ts';
 import { getUserPagesRange } from './engine.co.ts';
 import { gupFast } from './fast.co.ts';
 import { Request } from './request.ts';
@@ -80,18 +82,41 @@ export function* get_user_pages_unlocked(
   force: boolean,
   pages: Uint32Array | null,
 ): Task<number> {
+  return yield* __get_user_pages_unlocked(tsk, mm, start, nr_pages, write, force, pages, classic.FOLL_TOUCH);
+}
+
+/**
+ * The same by `gup_flags` (classic-flags.ts): pages are marked accessed only with FOLL_TOUCH (4.0 to 4.9).
+ * InvariantError 'FLAGS' for FOLL_GET, which `pages` says, for FOLL_NOWAIT and FOLL_TRIED, which do not go with
+ * dropping mmap_sem, and for what the call does not know.
+ */
+export function* __get_user_pages_unlocked(
+  tsk: FaultCounters | null,
+  mm: Mm,
+  start: number,
+  nr_pages: number,
+  write: boolean,
+  force: boolean,
+  pages: Uint32Array | null,
+  gup_flags: number,
+): Task<number> {
   check(start, nr_pages, pages);
+  checkInteger('gup_flags', gup_flags, 0, 0xffff_ffff);
+  const { policy } = mm.memory;
+  const refused = ~knownFlags(policy) | classic.FOLL_NOWAIT | classic.FOLL_TRIED | classic.FOLL_GET;
+  if ((gup_flags & refused) !== 0) throw new InvariantError('FLAGS', `gup_flags ${gup_flags} are not for this call`);
   yield* mmapReadLock(mm);
   const locked: LockState = { value: 1 };
-  const flags = classicFlags(write, force, pages);
+  const flags = modernFlags(policy, gup_flags) | wanted(write, force, pages);
   const got = yield* retryLoop(tsk, mm, start, nr_pages, flags, pages, locked, { value: 1 });
   if (locked.value === 1) mmapReadUnlock(mm);
   return got;
 }
 
 /**
- * References without mmap_sem where the tables allow it, the rest as get_user_pages_unlocked (4.0 and up; before, mmap_sem
- * was held throughout). How many; an error after the first page is a short count. `nr_pages` is 1 or more.
+ * References without mmap_sem where the tables allow it, the rest as get_user_pages_unlocked; up to 3.19
+ * (`fastKeepsLock`) as get_user_pages, for which it takes mmap_sem. How many; an error after the first page is a short
+ * count. `nr_pages` is 1 or more.
  */
 export function* get_user_pages_fast(
   mm: Mm,
@@ -104,9 +129,20 @@ export function* get_user_pages_fast(
   if (fast === nr_pages) return fast;
   const { pageSize } = mm.memory.phys;
   const from = start - (start % pageSize) + fast * pageSize;
-  const slow = yield* get_user_pages_unlocked(null, mm, from, nr_pages - fast, write, false, pages.subarray(fast));
+  const rest = pages.subarray(fast);
+  const slow = mm.memory.policy.fastKeepsLock
+    ? yield* getUserPagesHeld(mm, from, nr_pages - fast, write, rest)
+    : yield* get_user_pages_unlocked(null, mm, from, nr_pages - fast, write, false, rest);
   if (slow < 0) return fast > 0 ? fast : slow;
   return fast + slow;
+}
+
+/** Takes mmap_sem for get_user_pages, which keeps it. */
+function* getUserPagesHeld(mm: Mm, start: number, nr: number, write: boolean, pages: Uint32Array): Task<number> {
+  yield* mmapReadLock(mm);
+  const got = yield* get_user_pages(null, mm, start, nr, write, false, pages, null);
+  mmapReadUnlock(mm);
+  return got;
 }
 
 /** Only what can be had without mmap_sem and without waiting: 0 to `nr_pages`, never an error. */
@@ -182,7 +218,11 @@ function check(start: number, nr: number, pages: Uint32Array | null): void {
 }
 
 function classicFlags(write: boolean, force: boolean, pages: Uint32Array | null): number {
-  let flags = FOLL_TOUCH;
+  return FOLL_TOUCH | wanted(write, force, pages);
+}
+
+function wanted(write: boolean, force: boolean, pages: Uint32Array | null): number {
+  let flags = 0;
   if (pages !== null) flags |= FOLL_GET;
   if (write) flags |= FOLL_WRITE;
   if (force) flags |= FOLL_FORCE;

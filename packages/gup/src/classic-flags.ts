@@ -1,5 +1,7 @@
 /** FOLL_* of the documented call by the values of Linux 3.14 and 4.8 (A.2), and their translation to today's. */
+import type { Policy } from '@mmkit/aspace';
 import * as today from '@mmkit/base';
+import * as request from './request.ts';
 
 /** The entry must be writable. */
 export const FOLL_WRITE = 0x01;
@@ -13,6 +15,15 @@ export const FOLL_DUMP = 0x08;
 export const FOLL_FORCE = 0x10;
 /** Start I/O, do not wait for it, keep the lock. */
 export const FOLL_NOWAIT = 0x20;
+/** Fault pages in, but for the guard of a stack (4.4 and up). The value was FOLL_MLOCK's before. */
+export const FOLL_POPULATE = 0x40;
+/**
+ * mlock pages found in locked memory; with FOLL_POPULATE what is not there is faulted in, else passed over (4.4 and
+ * up).
+ */
+export const FOLL_MLOCK = 0x1000;
+/** Up to 4.3: fault pages in, but for the guard of a stack, and mlock those found in locked memory. */
+export const FOLL_MLOCK_3_14 = 0x40;
 /** Split a huge page first; there is none here. */
 export const FOLL_SPLIT = 0x80;
 /** Report a poisoned page as -EHWPOISON. */
@@ -26,12 +37,20 @@ export const FOLL_TRIED = 0x800;
 /** The mm is not the caller's own (4.6 and up). */
 export const FOLL_REMOTE = 0x2000;
 
-/** Every flag this call knows. */
-export const CLASSIC_FLAGS = 0x2fbf;
+/** Every flag this call knows under every policy. */
+const CLASSIC_FLAGS = 0x2fbf;
 
-/** Today's flags for the classic ones; those that mean nothing here fall away. */
-export function modernFlags(flags: number): number {
+/** What of `gup_flags` the call knows: GUP stopped mlocking with 5.18, and FOLL_POPULATE went with it. */
+export function knownFlags(policy: Policy): number {
+  if (policy.mlocks === 'gup') return CLASSIC_FLAGS | FOLL_MLOCK_3_14;
+  return policy.mlocks === 'gupPopulate' ? CLASSIC_FLAGS | FOLL_POPULATE | FOLL_MLOCK : CLASSIC_FLAGS;
+}
+
+/** The engine's flags for the classic ones, all known; those that mean nothing here fall away. */
+export function modernFlags(policy: Policy, flags: number): number {
   let modern = 0;
+  if ((flags & FOLL_POPULATE) !== 0) modern |= request.FOLL_POPULATE;
+  if ((flags & (policy.mlocks === 'gup' ? FOLL_MLOCK_3_14 : FOLL_MLOCK)) !== 0) modern |= request.FOLL_MLOCK;
   if ((flags & FOLL_WRITE) !== 0) modern |= today.FOLL_WRITE;
   if ((flags & FOLL_TOUCH) !== 0) modern |= today.FOLL_TOUCH;
   if ((flags & FOLL_GET) !== 0) modern |= today.FOLL_GET;

@@ -6,7 +6,7 @@ import { checkAddress, checkInteger, checkPages, FOLL_UNLOCKABLE, InvariantError
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import type { Vma } from '@mmkit/vma';
-import { CLASSIC_FLAGS, FOLL_GET, FOLL_TRIED, modernFlags } from './classic-flags.ts';
+import { FOLL_GET, FOLL_TRIED, knownFlags, modernFlags } from './classic-flags.ts';
 import { getUserPagesRange } from './engine.co.ts';
 import { Request } from './request.ts';
 import type { FaultCounters, LockState } from './request.ts';
@@ -39,13 +39,14 @@ export function* __get_user_pages(
   checkInteger('gup_flags', gup_flags, 0, 0xffff_ffff);
   if (pages !== null) checkPages('pages', pages, Math.max(nr_pages, 0));
   if (vmas !== null && !Array.isArray(vmas)) throw new RangeError('vmas: expected an array or null');
-  if ((gup_flags & ~CLASSIC_FLAGS) !== 0) throw new InvariantError('FLAGS', `unknown gup_flags ${gup_flags}`);
+  const { policy } = mm.memory;
+  if ((gup_flags & ~knownFlags(policy)) !== 0) throw new InvariantError('FLAGS', `unknown gup_flags ${gup_flags}`);
   if ((pages !== null) !== ((gup_flags & FOLL_GET) !== 0))
     throw new InvariantError('FLAGS', 'pages goes with FOLL_GET');
   if (nonblocking !== null && (gup_flags & FOLL_TRIED) !== 0)
     throw new InvariantError('FLAGS', 'FOLL_TRIED excludes nonblocking');
   if (nr_pages === 0) return 0;
-  const flags = modernFlags(gup_flags) | (nonblocking === null ? 0 : FOLL_UNLOCKABLE);
+  const flags = modernFlags(policy, gup_flags) | (nonblocking === null ? 0 : FOLL_UNLOCKABLE);
   const request = new Request(flags, pages, nonblocking, vmas, tsk, true);
   return yield* getUserPagesRange(mm, start, nr_pages < 0 ? Infinity : nr_pages, request);
 }

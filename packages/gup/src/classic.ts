@@ -1,6 +1,7 @@
 export { __get_user_pages } from './classic.gen.ts';
 export {
   __get_user_pages_fast,
+  __get_user_pages_unlocked,
   get_dump_page,
   get_user_pages,
   get_user_pages_fast,
@@ -15,8 +16,11 @@ export {
   FOLL_GET,
   FOLL_HWPOISON,
   FOLL_MIGRATION,
+  FOLL_MLOCK,
+  FOLL_MLOCK_3_14,
   FOLL_NOWAIT,
   FOLL_NUMA,
+  FOLL_POPULATE,
   FOLL_REMOTE,
   FOLL_SPLIT,
   FOLL_TOUCH,

@@ -42,19 +42,23 @@ import {
   HOT_REFCOUNT,
   OWNER_ANON,
   OWNER_KIND_MASK,
+  PG_HEAD,
   PG_REFERENCED,
+  PG_TAIL,
   setFlag,
   tryGrabFolioFast,
 } from '@mmkit/phys';
 import { localIrqRestore } from '@mmkit/task';
 import { localIrqSave, readSeqBegin, readSeqRetry } from '@mmkit/task/sched';
-import { getUserPagesLocked, setHasPinned } from './engine.co.ts';
+import { getUserPagesLocked, setHasPinned } from './locked.co.ts';
 import { fastFlagsProblem } from './legality.ts';
 import { Run } from './run.ts';
 import { gupMustUnshare } from './unshare.ts';
 
 /** Largest reference count. */
 const MAX_COUNT = 0x7fff_ffff;
+/** The count of a page of a large folio is its head's, and its pins are counted apart. */
+const LARGE: number = PG_HEAD | PG_TAIL;
 /** A device will write for long: files that must know of writes do not allow it. */
 const LONG_WRITE = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
 /** Accepts nothing. */
@@ -169,6 +173,10 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
   // A long write may be refused by the file a page belongs to: only anonymous pages are sure.
   const ownerMask = (flags & LONG_WRITE) === LONG_WRITE ? OWNER_KIND_MASK : 0;
   const ownerKind = ownerMask & OWNER_ANON;
+  // An imported name is looked up at every use (3 %).
+  const refcountAt = HOT_REFCOUNT;
+  const flagsAt = HOT_FLAGS;
+  const ownerAt = HOT_OWNER;
   // Slots from `at` on: one addition less a page (3 %).
   const out = at === 0 ? pages : pages.subarray(at);
   let unsure = false;
@@ -187,22 +195,26 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
     const pfn = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
     const frame = pfn << 2;
     yield P_GUP_GRAB;
-    const refs = hot[frame + HOT_REFCOUNT]!;
+    if ((hot[frame | flagsAt]! & LARGE) !== 0) {
+      unsure = true;
+      break;
+    }
+    const refs = hot[frame | refcountAt]!;
     // Written so that a frame beyond RAM, which has no count, is refused too.
     if (!(refs > 0) || refs > most || pfn === zeroPfn) break;
-    hot[frame + HOT_REFCOUNT] = refs + unit;
+    hot[frame | refcountAt] = refs + unit;
     yield P_GUP_RECHECK;
     const same = words[low] === lo && words[low ^ 1] === hi;
     if (!same || aboveWords[above] !== aboveLo || aboveWords[above ^ 1] !== aboveHi) {
       lost = pfn;
       break;
     }
-    if ((hot[frame + HOT_OWNER]! & ownerMask) !== ownerKind) {
+    if ((hot[frame | ownerAt]! & ownerMask) !== ownerKind) {
       lost = pfn;
       unsure = true;
       break;
     }
-    hot[frame + HOT_FLAGS] = hot[frame + HOT_FLAGS]! | PG_REFERENCED;
+    hot[frame | flagsAt] = hot[frame | flagsAt]! | PG_REFERENCED;
     out[i] = pfn;
   }
   if ((flags & FOLL_PIN) !== 0) phys.nrFollPinAcquired += lost < 0 ? i : i + 1;

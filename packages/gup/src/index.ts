@@ -9,7 +9,8 @@ export {
   pinUserPagesFast,
   pinUserPagesRemote,
 } from './api.gen.ts';
+export { fixupUserFault } from './fixup.gen.ts';
 export { setPageDirtyLock, unpinUserPagesDirtyLock } from './dirty.gen.ts';
 export { putUserPages, unpinUserPages } from './release.ts';
 export { faultinPageRange, mmPopulate, populateLocked } from './populate.gen.ts';
-export type { LockState } from './request.ts';
+export type { FaultCounters, LockState } from './request.ts';

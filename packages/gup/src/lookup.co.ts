@@ -2,9 +2,9 @@
  * Slow lookup of one page (Linux: follow_page_mask, follow_page_pte; B.6): the entry is read and the folio grabbed under
  * the page-table lock. Caller holds mmap_lock.
  */
-import { EEXIST, EFAULT, EMLINK, FOLL_DUMP, FOLL_FORCE, FOLL_TOUCH, FOLL_WRITE } from '@mmkit/base';
+import { EEXIST, EFAULT, EMLINK, FOLL_DUMP, FOLL_FORCE, FOLL_GET, FOLL_TOUCH, FOLL_WRITE } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { folioTestAnon, ptlUnlock, MM_ROOT, Mm, pageAnonExclusive, vmNormalPage } from '@mmkit/aspace';
+import { folioTestAnon, mlockFound, ptlUnlock, MM_ROOT, Mm, pageAnonExclusive, vmNormalPage } from '@mmkit/aspace';
 import { ptlLock } from '@mmkit/aspace/sched';
 import { folioMarkDirty } from '@mmkit/filemap';
 import {
@@ -22,9 +22,9 @@ import {
   writeEntry,
 } from '@mmkit/pgtable';
 import { PG_DIRTY, PG_REFERENCED, setFlag, testFlag, tryGrabFolio } from '@mmkit/phys';
-import { VM_MAYSHARE, VM_MAYWRITE, VM_SHARED, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
+import { VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE, VM_SHARED, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
-import { FOLL_COW } from './request.ts';
+import { FOLL_COW, FOLL_MLOCK } from './request.ts';
 import { gupMustUnshare } from './unshare.ts';
 
 /** The page is not there, or not as it is needed: fault it in and look again (the kernel's NULL). */
@@ -62,6 +62,8 @@ function followEntry(mm: Mm, vma: Vma, table: number, index: number, flags: numb
   if (page < 0) {
     if ((flags & FOLL_DUMP) !== 0) return -EFAULT;
     if (decoded.pfn !== phys.zeroPfn) {
+      const { specialEntries } = policy;
+      if (specialEntries === 'refused' || (specialEntries === 'counted' && (flags & FOLL_GET) !== 0)) return -EFAULT;
       if ((flags & FOLL_TOUCH) !== 0) {
         decoded.flags |= (flags & FOLL_WRITE) !== 0 ? E_YOUNG | E_DIRTY : E_YOUNG;
         format.encode(decoded, 0, entry);
@@ -79,6 +81,7 @@ function followEntry(mm: Mm, vma: Vma, table: number, index: number, flags: numb
     if ((flags & FOLL_WRITE) !== 0 && clean) folioMarkDirty(mm.memory.files, pfn);
     setFlag(phys, pfn, PG_REFERENCED);
   }
+  if ((flags & FOLL_MLOCK) !== 0 && (vma.flags & VM_LOCKED) !== 0 && page >= 0) mlockFound(phys, page);
   return pfn;
 }
 

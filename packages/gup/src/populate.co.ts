@@ -1,4 +1,4 @@
-/** Faulting ranges in ahead of use (Linux: __mm_populate, populate_vma_page_range, faultin_page_range; B.13). */
+/** Faulting ranges in ahead of use (Linux: __mm_populate, populate_vma_page_range, faultin_page_range; A.14, B.13). */
 import {
   EFAULT,
   FOLL_FORCE,
@@ -21,8 +21,9 @@ import {
   vmaIsAccessible,
 } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
-import { getUserPagesLocked, getUserPagesRange } from './engine.co.ts';
-import { Request } from './request.ts';
+import { getUserPagesRange } from './engine.co.ts';
+import { getUserPagesLocked } from './locked.co.ts';
+import { FOLL_MLOCK, FOLL_POPULATE, Request } from './request.ts';
 import type { LockState } from './request.ts';
 
 /**
@@ -63,16 +64,30 @@ export function* populateLocked(mm: Mm, vma: Vma, start: number, end: number): T
   yield* populateVmaPageRange(mm, vma, start, end, null);
 }
 
-/** Pages of [start, end) of one VMA faulted in, or a negative errno; one pass, short after a retry. mmap_lock held; `locked` null: kept. */
-function* populateVmaPageRange(mm: Mm, vma: Vma, start: number, end: number, locked: LockState | null): Task<number> {
-  const nr = (end - start) / mm.memory.phys.pageSize;
-  if ((vma.flags & VM_LOCKONFAULT) !== 0) return nr;
+/**
+ * Pages of [start, end) of one VMA faulted in, or a negative errno; one pass, short, even 0, after a retry. mmap_lock
+ * is held; `locked` null: and kept.
+ */
+export function* populateVmaPageRange(
+  mm: Mm,
+  vma: Vma,
+  start: number,
+  end: number,
+  locked: LockState | null,
+): Task<number> {
+  const { policy, phys } = mm.memory;
+  const nr = (end - start) / phys.pageSize;
+  const today = policy.mlocks === 'fault';
+  const onFault = (vma.flags & VM_LOCKONFAULT) !== 0;
+  if (today && onFault) return nr;
   if (!vmaIsAccessible(vma)) return -EFAULT;
-  let flags = locked === null ? FOLL_TOUCH : FOLL_TOUCH | FOLL_UNLOCKABLE;
   // Copy-on-write is broken now; a shared mapping is not dirtied before its time.
-  if ((vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE) flags |= FOLL_WRITE;
-  else flags |= FOLL_FORCE;
-  return yield* getUserPagesRange(mm, start, nr, new Request(flags, null, locked, null, null, false));
+  const write = (vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE;
+  let flags = FOLL_TOUCH | (write ? FOLL_WRITE : FOLL_FORCE);
+  // Up to 5.17 (A.14) every lookup mlocks, also of memory locked on fault, of which nothing is faulted in.
+  if (!today) flags |= onFault ? FOLL_MLOCK : FOLL_MLOCK | FOLL_POPULATE;
+  if (locked !== null) flags |= FOLL_UNLOCKABLE;
+  return yield* getUserPagesRange(mm, start, nr, new Request(flags, null, locked, null, null, !today));
 }
 
 /**

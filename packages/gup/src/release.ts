@@ -1,7 +1,7 @@
 /** Giving pages back (Linux: unpin_user_pages, put_page). Never waits, shared by both builds. */
 import { checkInteger, checkPages, FOLL_GET, FOLL_PIN } from '@mmkit/base';
 import type { Memory } from '@mmkit/aspace';
-import { GUP_PIN_COUNTING_BIAS, gupPutFolio, HOT_REFCOUNT, Phys } from '@mmkit/phys';
+import { GUP_PIN_COUNTING_BIAS, gupPutFolio, HOT_FLAGS, HOT_REFCOUNT, PG_HEAD, Phys } from '@mmkit/phys';
 
 /**
  * Drops one pin of each of the first `nr` pages; the last one frees an orphan. InvariantError when a page is not
@@ -32,7 +32,7 @@ function releasePages(memory: Memory, pages: Uint32Array, nr: number, flags: num
 
 /**
  * The hot loop: takes `unit` off the count of each page from slot `i` on, and returns the slot of the first one that
- * needs a closer look: its last reference goes, it is the zero page, or an error. A call in here would halve its speed.
+ * needs a closer look: its last reference goes, it is the zero page or of a large folio, or an error. A call in here would halve its speed.
  */
 function releaseSure(phys: Phys, pages: Uint32Array, i: number, nr: number, unit: number): number {
   const { hot, zeroPfn, frames } = phys;
@@ -40,7 +40,7 @@ function releaseSure(phys: Phys, pages: Uint32Array, i: number, nr: number, unit
     const pfn = pages[i]!;
     const at = pfn << 2;
     const left = hot[at + HOT_REFCOUNT]! - unit;
-    if (left <= 0 || pfn >= frames || pfn === zeroPfn) break;
+    if (left <= 0 || pfn >= frames || pfn === zeroPfn || (hot[at + HOT_FLAGS]! & PG_HEAD) !== 0) break;
     hot[at + HOT_REFCOUNT] = left;
   }
   return i;

@@ -1,8 +1,13 @@
 /** What one call of the family asks for, handed through the engine: one object a call, none a page. */
 import type { Vma } from '@mmkit/vma';
 
-/** The engine's own note in a page's flags, a bit without a name today: a forced write has had its copy made (4.8.3 to 5.19; A.9). */
+// Bits without a name today.
+/** The engine's own note in a page's flags: a forced write has had its copy made (4.8.3 to 5.19; A.9). */
 export const FOLL_COW = 0x2000;
+/** mlock pages that are found in locked VMAs (up to 5.17; A.7); without FOLL_POPULATE none is faulted in. */
+export const FOLL_MLOCK = 0x4000;
+/** Fault pages in, but for the guard of a stack (up to 5.17; A.4 #1). */
+export const FOLL_POPULATE = 0x8000;
 
 /** `int *locked` of the kernel functions: 1 while mmap_lock is held, 0 after it was dropped. */
 export interface LockState {
@@ -26,7 +31,10 @@ export class Request {
   readonly tsk: FaultCounters | null;
   /** Given when mmap_lock may be dropped; null: it is kept throughout. */
   readonly locked: LockState | null;
-  /** The documented call: a fatal signal gives -ERESTARTSYS, today -EINTR; FOLL_NOWAIT follows `policy.nowaitClears`. */
+  /**
+   * The documented call and its era: a fatal signal gives -ERESTARTSYS, today -EINTR, and ends no wait of a fault;
+   * FOLL_NOWAIT follows `policy.nowaitClears`.
+   */
   readonly classic: boolean;
   /** Next slot of `pages` and `vmas`. */
   at: number;

@@ -9,7 +9,8 @@ export {
   pinUserPagesFast,
   pinUserPagesRemote,
 } from './api.co.ts';
+export { fixupUserFault } from './fixup.co.ts';
 export { setPageDirtyLock, unpinUserPagesDirtyLock } from './dirty.co.ts';
 export { putUserPages, unpinUserPages } from './release.ts';
 export { faultinPageRange, mmPopulate, populateLocked } from './populate.co.ts';
-export type { LockState } from './request.ts';
+export type { FaultCounters, LockState } from './request.ts';

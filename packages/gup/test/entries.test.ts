@@ -24,6 +24,7 @@ describe('entries', () => {
   it('in the sched build those that may wait are generators', () => {
     expect(generators(coloured)).toEqual([
       'faultinPageRange',
+      'fixupUserFault',
       'getUserPages',
       'getUserPagesFast',
       'getUserPagesRemote',
@@ -39,6 +40,7 @@ describe('entries', () => {
     expect(generators(colouredClassic)).toEqual([
       '__get_user_pages',
       '__get_user_pages_fast',
+      '__get_user_pages_unlocked',
       'get_dump_page',
       'get_user_pages',
       'get_user_pages_fast',
@@ -55,7 +57,7 @@ describe('entries', () => {
     expect(colouredClassic.set_page_dirty).toBe(plainClassic.set_page_dirty);
   });
 
-  it('A.2: the classic flags have the values of Linux 3.14', () => {
+  it('A.2: the classic flags have the values of Linux 3.14 and 4.8; FOLL_MLOCK moved in 4.4', () => {
     expect({ ...plainClassic }).toMatchObject({
       FOLL_WRITE: 0x01,
       FOLL_TOUCH: 0x02,
@@ -63,7 +65,15 @@ describe('entries', () => {
       FOLL_DUMP: 0x08,
       FOLL_FORCE: 0x10,
       FOLL_NOWAIT: 0x20,
+      FOLL_MLOCK_3_14: 0x40,
+      FOLL_POPULATE: 0x40,
+      FOLL_SPLIT: 0x80,
       FOLL_HWPOISON: 0x100,
+      FOLL_NUMA: 0x200,
+      FOLL_MIGRATION: 0x400,
+      FOLL_TRIED: 0x800,
+      FOLL_MLOCK: 0x1000,
+      FOLL_REMOTE: 0x2000,
     });
   });
 });

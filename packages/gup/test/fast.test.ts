@@ -40,7 +40,25 @@ import {
   tableAt,
   writeEntry,
 } from '@mmkit/pgtable';
-import { checkPhys, countFrames, HOT_REFCOUNT, HOT_WORDS, PG_REFERENCED, testFlag } from '@mmkit/phys';
+import {
+  allocPagesNowait,
+  checkPhys,
+  countFrames,
+  folioAddRmapPtes,
+  folioPincount,
+  getPage,
+  GFP_COMP,
+  GFP_HIGHUSER_MOVABLE,
+  HOT_OWNER,
+  HOT_REFCOUNT,
+  HOT_WORDS,
+  OWNER_ANON,
+  pageRefCount,
+  PG_ANON_EXCLUSIVE,
+  PG_REFERENCED,
+  setFlag,
+  testFlag,
+} from '@mmkit/phys';
 import { spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import { VM_MAYREAD, VM_MAYWRITE, VM_READ } from '@mmkit/vma';
 import { AT, builds, codeOf, PAGE, schedBuilds, space } from './builds.ts';
@@ -239,6 +257,31 @@ describe.each(builds)('%s: where the walk stops', (_, build) => {
     writeEntry(tables, table, index, old);
     expect(gup.pinUserPagesFast(s.mm, AT, 2, FOLL_NOFAULT, new Uint32Array(2))).toBe(2);
     expect(share(s)).toEqual([2, 0]);
+  });
+
+  it('B.7: pages of a large folio count on its head, a pin 1 there and 1 in its pin count', () => {
+    const s = space(build);
+    s.map(AT, 4);
+    const head = allocPagesNowait(s.phys, GFP_HIGHUSER_MOVABLE | GFP_COMP, 2);
+    for (let i = 0; i < 4; i++) {
+      s.set(AT + i * PAGE, head + i, WRITABLE);
+      s.phys.hot[(head + i) * HOT_WORDS + HOT_OWNER] = i === 0 ? OWNER_ANON : head;
+      setFlag(s.phys, head + i, PG_ANON_EXCLUSIVE);
+    }
+    folioAddRmapPtes(s.phys, head, 4);
+    getPage(s.phys, head, 3);
+    const pages = new Uint32Array(4);
+    expect(gup.pinUserPagesFast(s.mm, AT, 4, FOLL_WRITE, pages)).toBe(4);
+    expect([...pages]).toEqual([head, head + 1, head + 2, head + 3]);
+    expect(share(s)).toEqual([4, 0]);
+    expect([pageRefCount(s.phys, head), folioPincount(s.phys, head)]).toEqual([8, 4]);
+    checkPhys(s.phys);
+    gup.unpinUserPages(s.memory, pages, 4);
+    expect([pageRefCount(s.phys, head), folioPincount(s.phys, head)]).toEqual([4, 0]);
+    expect(gup.getUserPagesFast(s.mm, AT, 4, 0, pages)).toBe(4);
+    expect(pageRefCount(s.phys, head)).toBe(8);
+    gup.putUserPages(s.memory, pages, 4);
+    expect(pageRefCount(s.phys, head)).toBe(4);
   });
 
   it('a right that an upper level does not pass on', () => {

@@ -40,6 +40,13 @@ class OtherLock {
     wakeAll(this.waiting);
   }
 
+  writeDowngrade(_sched: Sched): void {
+    if (!this.written) throw new Error('the other lock is not held for writing');
+    this.written = false;
+    this.readers = 1;
+    wakeAll(this.waiting);
+  }
+
   isLocked(): boolean {
     return this.written || this.readers > 0;
   }

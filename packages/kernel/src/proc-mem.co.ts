@@ -1,14 +1,15 @@
 /**
  * /proc/PID/mem, as a debugger uses it (proc(5); Linux: mem_rw, access_remote_vm; reference B.18): page by page by
  * get_user_pages_remote with FOLL_FORCE, so what the process may not read or write can be, where copy-on-write allows
- * it. The caller's side is an array of bytes. Growing a stack on the way is not here yet.
+ * it. The caller's side is an array of bytes. A stack grows down to where it is read or written.
  */
 import { checkAddress, checkInteger, EIO, FOLL_FORCE, FOLL_GET, FOLL_WRITE } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { mmapReadUnlock } from '@mmkit/aspace';
-import { mmapReadLockKillable } from '@mmkit/aspace/sched';
+import { expandStack, mmapReadLockKillable } from '@mmkit/aspace/sched';
 import { getUserPagesRemote, setPageDirtyLock } from '@mmkit/gup/sched';
 import { gupPutFolio, readBytes, writeBytes } from '@mmkit/phys';
+import { vmaLookup } from '@mmkit/vma';
 import { Machine } from './machine.ts';
 import { checkAlive, Process } from './process.ts';
 
@@ -70,8 +71,11 @@ function* accessRemote(
       gupPutFolio(phys, pfn, 1, FOLL_GET);
       done += part;
     }
+    // Debuggers make stacks grow; GUP itself does not (B.4).
+    const grows = got !== 1 && vmaLookup(process.mm.vmas, address + done) === null;
+    if (grows && (yield* expandStack(process.mm, address + done)) === null) break;
     mmapReadUnlock(process.mm);
-    if (got !== 1) break;
+    if (got !== 1 && !grows) break;
   }
   return done > 0 || length === 0 ? done : -EIO;
 }

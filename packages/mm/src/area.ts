@@ -1,9 +1,9 @@
 /** Where a mapping goes (Linux: __get_unmapped_area, arch_get_unmapped_area_topdown, thp_get_unmapped_area). */
 import { alignDown, alignUp, EINVAL, ENOMEM, EPERM, isAligned } from '@mmkit/base';
-import { Mm } from '@mmkit/aspace';
+import { Mm, MMAP_MIN_ADDR } from '@mmkit/aspace';
 import type { OpenFile } from '@mmkit/filemap';
 import { findVma, startGap, unmappedArea } from '@mmkit/vma';
-import { MAP_32BIT, MAP_SHARED, MMAP_MIN_ADDR, STACK_GAP } from './flags.ts';
+import { MAP_32BIT, MAP_SHARED, STACK_GAP } from './flags.ts';
 
 /** MAP_32BIT: from here … */
 const LOW_START = 0x4000_0000;

@@ -111,8 +111,6 @@ export const MS_INVALIDATE = 2;
 /** msync: write back, and wait. */
 export const MS_SYNC = 4;
 
-/** Lowest address mmap chooses or takes (vm.mmap_min_addr). */
-export const MMAP_MIN_ADDR = 0x10000;
 /** Bytes mmap leaves for the stack below the end of user memory: addresses are given out below them, downwards. */
 export const STACK_GAP = 0x800_0000;
 

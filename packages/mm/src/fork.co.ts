@@ -38,6 +38,7 @@ export function* dupMm(mm: Mm): Task<ForkResult> {
   // Nobody else knows the child yet: its lock is free.
   mmapWriteTrylock(child);
   child.rlimitMemlock = mm.rlimitMemlock;
+  child.rlimitStack = mm.rlimitStack;
   child.capIpcLock = mm.capIpcLock;
   let error = 0;
   for (const vma of vmasIn(mm.vmas, 0, mm.memory.format.userEnd)) {

@@ -17,7 +17,7 @@ import {
   isAligned,
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { Mm, mmapWriteUnlock } from '@mmkit/aspace';
+import { mayLock, Mm, mmapWriteUnlock } from '@mmkit/aspace';
 import { fileRmap, mmapWriteLockKillable, vmaMergeNew } from '@mmkit/aspace/sched';
 import { createInode, OpenFile } from '@mmkit/filemap';
 import { mmPopulate } from '@mmkit/gup/sched';
@@ -42,7 +42,6 @@ import {
   MAP_POPULATE,
 } from './flags.ts';
 import { anonFlags, commonFlags, fileFlags, protFlags } from './map-flags.ts';
-import { mayLock } from './memlock.ts';
 import { unmapRegion } from './unmap.co.ts';
 
 /**

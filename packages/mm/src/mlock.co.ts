@@ -15,13 +15,12 @@ import {
   EPERM,
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { Mm, mmapWriteUnlock } from '@mmkit/aspace';
+import { mayLock, Mm, mmapWriteUnlock } from '@mmkit/aspace';
 import { mlockRange, mmapWriteLockKillable, vmaModify } from '@mmkit/aspace/sched';
 import { mmPopulate } from '@mmkit/gup/sched';
 import { findVma, VM_HUGETLB, VM_LOCKED, VM_LOCKED_MASK, VM_LOCKONFAULT, VM_SPECIAL, vmasIn } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT } from './flags.ts';
-import { mayLock } from './memlock.ts';
 
 /**
  * Locks the pages of [address, address + length), rounded outwards: 0; -ENOMEM (a hole, RLIMIT_MEMLOCK, map count, or a page
@@ -141,6 +140,8 @@ function* fixup(mm: Mm, vma: Vma, start: number, end: number, locked: number): T
   const pages = (end - start) * mm.vmas.pagesPerByte;
   if ((old & VM_LOCKED) === 0) mm.lockedVm += pages;
   else if (locked === 0) mm.lockedVm -= pages;
-  if (((old ^ flags) & VM_LOCKED) !== 0) yield* mlockRange(mm, start, end, locked !== 0);
+  // Up to 5.17 what is mapped already is mlocked by the lookups of populating.
+  const marks = locked === 0 || mm.memory.policy.mlocks === 'fault';
+  if (((old ^ flags) & VM_LOCKED) !== 0 && marks) yield* mlockRange(mm, start, end, locked !== 0);
   return 0;
 }

@@ -3,12 +3,11 @@
  * arguments alone, then, with mmap_lock held for writing, the VMA they name.
  */
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, isAligned } from '@mmkit/base';
-import { Mm } from '@mmkit/aspace';
+import { mayLock, Mm } from '@mmkit/aspace';
 import { mapCountAllows, VM_DONTEXPAND, VM_LOCKED, VM_MAYSHARE, VM_PFNMAP, VM_SHARED } from '@mmkit/vma';
 import type { Vma, VmaTraits } from '@mmkit/vma';
 import { taskSize } from './area.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from './flags.ts';
-import { mayLock } from './memlock.ts';
 
 /** One call, or one VMA of a call that moves several. Addresses and lengths in bytes, whole pages. */
 export interface Remap {

@@ -1,3 +1,4 @@
+export { MMAP_MIN_ADDR } from '@mmkit/aspace';
 export {
   PROT_NONE,
   PROT_READ,
@@ -59,7 +60,6 @@ export {
   MS_ASYNC,
   MS_INVALIDATE,
   MS_SYNC,
-  MMAP_MIN_ADDR,
   STACK_GAP,
 } from './flags.ts';
 export { mmap, munmap } from './map.co.ts';

@@ -87,15 +87,17 @@ describe.each(builds)('%s build: fork', (_name, api) => {
     expect([framesUsed(mm) - before, pfnAt(child, BASE), vmas(child)]).toEqual([1, -1, ['0-4']]);
   });
 
-  it("6.18: what is sealed is sealed in the child; the limit of locked memory is the child's too, its locks are not", () => {
+  it('6.18: what is sealed is sealed in the child; the child has the limits, and none of the locks', () => {
     const mm = setUp(api);
     mapPages(api, mm, 0, 2);
     api.mlock(mm, BASE, PAGE);
     expect(api.mseal(mm, BASE + PAGE, PAGE)).toBe(0);
     mm.rlimitMemlock = 3 * PAGE;
+    mm.rlimitStack = 5 * PAGE;
     mm.capIpcLock = true;
     const child = fork(mm);
     expect([child.rlimitMemlock, child.capIpcLock, child.lockedVm]).toEqual([3 * PAGE, true, 0]);
+    expect(child.rlimitStack).toBe(5 * PAGE);
     expect([api.munmap(child, BASE + PAGE, PAGE), api.munmap(child, BASE, PAGE)]).toEqual([-EPERM, 0]);
   });
 

@@ -22,13 +22,10 @@ export interface AreaLimits {
   readonly topDown?: boolean;
 }
 
-/** Pages that stay free below a VMA that grows down, unless somebody asks for exactly them (stack_guard_gap). */
-export const STACK_GUARD_GAP = 256;
-
 /** Where the room that belongs to a VMA begins: below its start for one that grows down (vm_start_gap). */
 export function startGap(vma: Vma): number {
   if ((vma.flags & VM_GROWSDOWN) === 0 || vma.tree === null) return vma.start;
-  return Math.max(0, vma.start - STACK_GUARD_GAP * vma.tree.pageSize);
+  return Math.max(0, vma.start - vma.tree.stackGuardGap * vma.tree.pageSize);
 }
 
 /**

@@ -48,9 +48,11 @@ export { planMerge, reusableAnonVma, VM_STICKY } from './merge.ts';
 export type { MergePlan, VmaTraits } from './merge.ts';
 export type { VmaTreeOptions } from './vma-tree.ts';
 export type { AreaLimits } from './area.ts';
-export { STACK_GUARD_GAP, startGap, unmappedArea } from './area.ts';
+export { startGap, unmappedArea } from './area.ts';
+export { isStackGuardPage, planStackGrowth } from './stack.ts';
 export {
   DEFAULT_MAX_MAP_COUNT,
+  STACK_GUARD_GAP,
   VmaTree,
   createVmaTree,
   findVma,

@@ -14,6 +14,8 @@ import { Vma } from './vma.ts';
 
 /** vm.max_map_count as Linux starts with it: USHRT_MAX − 5. */
 export const DEFAULT_MAX_MAP_COUNT = 65530;
+/** stack_guard_gap as Linux starts with it, pages. */
+export const STACK_GUARD_GAP = 256;
 
 export class VmaTree {
   /** The VMAs by page numbers: address / pageSize, exact. Written by this file only. */
@@ -26,6 +28,11 @@ export class VmaTree {
   readonly taskSize: number;
   /** vm.max_map_count; see `mapCountAllows`. The owner may change it. */
   maxMapCount: number;
+  /**
+   * Pages that stay free below a VMA that grows down, unless somebody asks for exactly them (stack_guard_gap); 0 up to
+   * Linux 4.11. The owner may change it.
+   */
+  stackGuardGap: number;
   /** Whose tree it is (vm_mm of its VMAs); null: nobody's. The owner of the address space sets it once. */
   owner: object | null;
 
@@ -35,6 +42,7 @@ export class VmaTree {
     this.pagesPerByte = 1 / pageSize;
     this.taskSize = taskSize;
     this.maxMapCount = maxMapCount;
+    this.stackGuardGap = STACK_GUARD_GAP;
     this.owner = null;
   }
 

@@ -240,6 +240,19 @@ describe('unmappedArea', () => {
     expect(unmappedArea(tree, huge, { low: 0, high: 2 ** 40 + PAGE, align: huge, topDown: true })).toBe(2 ** 40 - huge);
   });
 
+  it('A.3: the gap of a tree may be another: up to 4.11 there was none', () => {
+    const tree = createVmaTree();
+    const stack = new Vma(BASE, BASE + PAGE, VM_GROWSDOWN, 0);
+    insertVma(tree, stack);
+    tree.stackGuardGap = 2;
+    expect([startGap(stack), unmappedArea(tree, PAGE, { low: 0, high: BASE, topDown: true })]).toEqual([
+      BASE - 2 * PAGE,
+      BASE - 3 * PAGE,
+    ]);
+    tree.stackGuardGap = 0;
+    expect(unmappedArea(tree, PAGE, { low: 0, high: BASE, topDown: true })).toBe(BASE - PAGE);
+  });
+
   it('FACTS-2 43: STACK_GUARD_GAP pages stay free below a VMA that grows down, whatever lies there', () => {
     const tree = createVmaTree();
     const gap = STACK_GUARD_GAP * PAGE;
