@@ -120,7 +120,7 @@ export {
 export { allocPages, allocPagesBulk, allocPagesNode, allocPagesNodemask } from './alloc-pages.gen.ts';
 export { allocPagesMpol } from './mempolicy.gen.ts';
 export { createMempolicy, Mempolicy, MPOL_BIND, MPOL_DEFAULT, MPOL_INTERLEAVE } from './mempolicy.ts';
-export { allocPagesNowait, freePages } from './page-alloc.ts';
+export { allocPagesNowait, freePages, freePagesBulk } from './page-alloc.ts';
 export { failAllocations, Failures } from './fail.ts';
 export type { FailOptions } from './fail.ts';
 export {

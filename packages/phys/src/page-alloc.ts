@@ -8,7 +8,7 @@
  * the watermarks is dropped, whatever its flags: in Linux kswapd and those who reclaim have seen to that by then; a frame
  * that Linux would report as "Bad page state" is not freed at all but refused.
  */
-import { checkInteger, ENOMEM, InvariantError } from '@mmkit/base';
+import { checkInteger, checkPages, ENOMEM, InvariantError } from '@mmkit/base';
 import { frameZone, freeOnePage, pageblockType, rmqueueSmallest } from './buddy.ts';
 import { shouldFail } from './fail.ts';
 import { reserveHighatomic, rmqueue, unreserveHighatomic } from './fallback.ts';
@@ -250,6 +250,33 @@ export function checkFreePage(phys: Phys, pfn: number): void {
   if (phys.hot[at + HOT_REFCOUNT] !== 1 || phys.hot[at + HOT_FLAGS]! >>> ORDER_SHIFT !== 0)
     refuseFreePages(phys, pfn, 0);
   checkUnused(phys, pfn, pfn);
+}
+
+/** Count of a frame that `freePagesBulk` has seen already. */
+const SEEN = -1;
+
+/**
+ * Frees the first `count` frames of `pages`, single ones with the one reference `allocPagesBulk` gave (`release_pages`).
+ * Throws what `freePages` throws, DOUBLE_FREE for a frame that is there twice, with nothing changed.
+ */
+export function freePagesBulk(phys: Phys, count: number, pages: Uint32Array): void {
+  checkInteger('count', count, 0, 0x7fff_ffff);
+  checkPages('pages', pages, count);
+  const hot = phys.hot;
+  let seen = 0;
+  try {
+    for (; seen < count; seen++) {
+      const pfn = pages[seen]!;
+      checkFrame(phys, pfn);
+      if (hot[(pfn << 2) + HOT_REFCOUNT] === SEEN)
+        throw new InvariantError('DOUBLE_FREE', `frame ${pfn} is there twice`);
+      checkFreePage(phys, pfn);
+      hot[(pfn << 2) + HOT_REFCOUNT] = SEEN;
+    }
+  } finally {
+    for (let i = 0; i < seen; i++) hot[(pages[i]! << 2) + HOT_REFCOUNT] = 1;
+  }
+  for (let i = 0; i < count; i++) freeLastReference(phys, pages[i]!);
 }
 
 /** Says why the block at `pfn` may not be freed as one of `order` with one reference. */
