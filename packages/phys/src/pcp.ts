@@ -4,7 +4,8 @@
  * hold `high` frames give a batch back, those longest there first, the lists in turn. A refill raises `high` by a batch,
  * while the zone is above its high watermark; below it, it falls back.
  *
- * Differs from Linux: the batch does not grow with repeated refills, and no timer shrinks idle lists.
+ * Differs from Linux: the batch does not grow with repeated refills and frees, but an eighth of `high` goes back at least,
+ * as the rest of a list moves down then; and no timer shrinks idle lists.
  */
 import { checkInteger } from '@mmkit/base';
 import { freeOnePage, pageblockType } from './buddy.ts';
@@ -77,7 +78,7 @@ function refill(phys: Phys, list: PcpList, type: number, flags: number): void {
 export function pcpTrim(phys: Phys, pcp: Pcp): void {
   const zone = pcp.zone;
   if (zone.free < wmarkPages(zone, ALLOC_WMARK_HIGH)) pcp.high = Math.max(pcp.high - pcp.batch, pcp.highMin);
-  if (pcp.count >= pcp.high) freePcppagesBulk(phys, pcp, Math.max(pcp.batch, pcp.count - pcp.high));
+  if (pcp.count >= pcp.high) freePcppagesBulk(phys, pcp, Math.max(pcp.batch, pcp.high >> 3, pcp.count - pcp.high));
 }
 
 /** Gives at least `frames` frames back to the buddy lists, or all there are (`free_pcppages_bulk`). */

@@ -115,6 +115,18 @@ describe('per-CPU lists', () => {
     expect(phys.hot[pfns[3]! * 4 + HOT_FLAGS]).toBe(PG_PCP);
   });
 
+  it('a list that may hold much gives an eighth of it back at a time', () => {
+    const { phys, pcp } = machine();
+    const pfns = Array.from({ length: 800 }, () => allocPagesNowait(phys, GFP_MOVABLE, 0));
+    pcp.high = 800;
+    const before = pcp.count;
+    for (let i = 0; i < 799 - before; i++) freePages(phys, pfns[i]!, 0);
+    expect(pcp.count).toBe(799);
+    freePages(phys, pfns[799 - before]!, 0);
+    expect(pcp.count).toBe(700);
+    checkPhys(phys);
+  });
+
   it('N.15: the lists take turns in giving back', () => {
     const { phys, pcp } = machine();
     const movable = Array.from({ length: 12 }, () => allocPagesNowait(phys, GFP_MOVABLE, 0));
