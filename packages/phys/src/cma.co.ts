@@ -27,19 +27,24 @@ export function* cmaAlloc(
   checkInteger('align', align, 0, MAX_ALIGN);
   const bits = bitsOf(cma, count);
   const step = 2 ** Math.max(align - cma.orderPerBit, 0);
+  const gfp = GFP_KERNEL | (noWarn ? GFP_NOWARN : 0);
   for (let from = 0; ; from += step) {
     from = findBits(cma, from, bits, align);
     if (from < 0) return -ENOMEM;
     setBits(cma, from, bits);
     const pfn = cma.start + (from << cma.orderPerBit);
-    const error = yield* allocContigRange(phys, pfn, pfn + count, MIGRATE_CMA, GFP_KERNEL | (noWarn ? GFP_NOWARN : 0));
+    let error = -EBUSY;
+    try {
+      error = yield* allocContigRange(phys, pfn, pfn + count, MIGRATE_CMA, gfp);
+    } finally {
+      if (error !== 0) clearBits(cma, from, bits);
+    }
     if (error === 0) return pfn;
-    clearBits(cma, from, bits);
     if (error !== -EBUSY) return error;
   }
 }
 
-/** The first `bits` clear bits in a row from `from` on whose frames are aligned, −1: none (`bitmap_find_next_zero_area_off`). */
+/** The first `bits` clear bits in a row from `from` on whose frames are aligned; −1: none. */
 function findBits(cma: Cma, from: number, bits: number, align: number): number {
   const last = cmaBits(cma) - bits;
   for (let at = from; at <= last; at++) {

@@ -92,7 +92,9 @@ export function declareCma(phys: Phys, name: string, start: number, frames: numb
 }
 
 /**
- * Gives back `count` frames `cmaAlloc` gave (`cma_release`). False, with nothing changed, when they do not lie in the area.
+ * Gives back `count` frames `cmaAlloc` gave (`cma_release`). False, with nothing changed, when they do not lie in the
+ * area. A bit of the bitmap stands for 2^orderPerBit frames and is cleared with the first of them, as in Linux: give
+ * back whole bits.
  * InvariantError, with nothing changed: CMA_NOT_ALLOCATED, and what `freeContigRange` refuses.
  */
 export function cmaRelease(phys: Phys, cma: Cma, pfn: number, count: number): boolean {

@@ -83,16 +83,20 @@ export function* allocContigRange(phys: Phys, start: number, end: number, type: 
   const types = new Uint8Array(countPageblocks(phys, start, end));
   const refused = startIsolatePageRange(phys, start, end, mode, types);
   if (refused !== 0) return refused;
-  lruAddDrainAll(phys);
-  drainPages(phys);
-  let error = yield* migrateRange(phys, start, end);
-  if (error === 0) error = testPagesIsolated(phys, start, end, mode);
-  if (error === 0) {
-    takeIsolated(phys, zone, start, end);
-    for (let pfn = start; pfn < end; pfn++) prepNewPage(phys, pfn, 0, gfp);
+  // Whatever the port throws, no pageblock stays isolated.
+  try {
+    lruAddDrainAll(phys);
+    drainPages(phys);
+    let error = yield* migrateRange(phys, start, end);
+    if (error === 0) error = testPagesIsolated(phys, start, end, mode);
+    if (error === 0) {
+      takeIsolated(phys, zone, start, end);
+      for (let pfn = start; pfn < end; pfn++) prepNewPage(phys, pfn, 0, gfp);
+    }
+    return error;
+  } finally {
+    undoIsolatePageRange(phys, start, end, types);
   }
-  undoIsolatePageRange(phys, start, end, types);
-  return error;
 }
 
 /**

@@ -40,6 +40,8 @@ export const HOT_WORDS = 4;
 export const COLD_WORDS = 4;
 /** `hot`: reference count. */
 export const HOT_REFCOUNT = 0;
+/** Largest reference count. */
+export const MAX_COUNT = 0x7fff_ffff;
 /** `hot`: page flags and order. */
 export const HOT_FLAGS = 1;
 /** `hot`: number of mappings. */

@@ -51,23 +51,19 @@ const MLOCK = 1;
 /** Bit of an entry of MLOCKS: new and mlocked. */
 const MLOCK_NEW = 2;
 
-/** Puts a folio into a batch of the current CPU, with a reference of the batch's (`folio_batch_add_and_move`). */
-function queue(phys: Phys, kind: number, head: number): void {
-  getPage(phys, head);
-  push(phys, kind, head, 0);
-}
-
-/** The same, the reference taken already. */
-function push(phys: Phys, kind: number, head: number, variant: number): void {
+/**
+ * Puts a folio into a batch of the current CPU, with a reference of the batch's (`folio_batch_add_and_move`). A batch that
+ * this fills is drained before as well: what it holds may be refused, and then nothing has happened to this folio.
+ */
+function queue(phys: Phys, kind: number, head: number, variant: number = 0): void {
   const batch = phys.cpu.lruBatches[kind]!;
+  const full = batch.length + 1 >= PAGEVEC_SIZE || folioTestLarge(phys, head);
+  if (full) drainBatch(phys, batch, kind);
+  getPage(phys, head);
+  if (variant !== 0) phys.hot[(head << 2) + HOT_FLAGS]! |= PG_MLOCKED;
+  if (kind === ADD || variant === MLOCK_NEW) phys.cold[(head << 2) + COLD_NEXT] = LRU_PENDING;
   batch.push((head << 2) | variant);
-  if (batch.length >= PAGEVEC_SIZE || folioTestLarge(phys, head)) drainBatch(phys, batch, kind);
-}
-
-/** The same with a folio that is on no list and in no batch yet. */
-function pushNew(phys: Phys, kind: number, head: number, variant: number): void {
-  phys.cold[(head << 2) + COLD_NEXT] = LRU_PENDING;
-  push(phys, kind, head, variant);
+  if (full) drainBatch(phys, batch, kind);
 }
 
 /**
@@ -131,12 +127,11 @@ function listed(phys: Phys, head: number, flags: number): boolean {
 
 /**
  * Puts a new folio on the list its flags name, when the batch is drained (`folio_add_lru`). InvariantError, with nothing
- * changed: LRU_FREE, LRU_RESERVED, LRU_ADD_TWICE, LRU_FLAGS (active and unevictable), REF_OVERFLOW.
+ * changed: LRU_FREE, LRU_RESERVED, LRU_ADD_TWICE, LRU_FLAGS (active and unevictable), REF_OVERFLOW. What else the batch
+ * holds is drained where this folio fills it, and an entry of it may be refused as `lruAddDrain` refuses it.
  */
 export function folioAddLru(phys: Phys, pfn: number): void {
-  const head = newHead(phys, pfn);
-  getPage(phys, head);
-  pushNew(phys, ADD, head, 0);
+  queue(phys, ADD, newHead(phys, pfn));
 }
 
 /** Puts a folio that was isolated back, and drops the isolation's reference (`folio_putback_lru`). */
@@ -195,18 +190,12 @@ export function folioMarkAccessed(phys: Phys, pfn: number): void {
 
 /** One mlocked mapping more of a folio that is, or will be, on a list (`mlock_folio`). */
 export function mlockFolio(phys: Phys, pfn: number): void {
-  const head = usedHead(phys, pfn);
-  getPage(phys, head);
-  phys.hot[(head << 2) + HOT_FLAGS]! |= PG_MLOCKED;
-  push(phys, MLOCKS, head, MLOCK);
+  queue(phys, MLOCKS, usedHead(phys, pfn), MLOCK);
 }
 
 /** A new folio is mlocked and goes to the unevictable list; instead of `folioAddLru` (`mlock_new_folio`). */
 export function mlockNewFolio(phys: Phys, pfn: number): void {
-  const head = newHead(phys, pfn);
-  getPage(phys, head);
-  phys.hot[(head << 2) + HOT_FLAGS]! |= PG_MLOCKED;
-  pushNew(phys, MLOCKS, head, MLOCK_NEW);
+  queue(phys, MLOCKS, newHead(phys, pfn), MLOCK_NEW);
 }
 
 /** One mlocked mapping less (`munlock_folio`): PG_MLOCKED goes with the last, when the batch is drained. */

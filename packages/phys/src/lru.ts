@@ -12,7 +12,7 @@
 import { checkInteger, InvariantError } from '@mmkit/base';
 import { frameZone } from './buddy.ts';
 import { compoundHead, folioNrPages } from './folio.ts';
-import { COLD_NEXT, COLD_PREV, HOT_FLAGS, HOT_REFCOUNT } from './frame.ts';
+import { COLD_NEXT, COLD_PREV, HOT_FLAGS, HOT_REFCOUNT, MAX_COUNT } from './frame.ts';
 import type { MemNode, Phys } from './frame.ts';
 import { PG_ACTIVE, PG_LRU, PG_SWAPBACKED, PG_UNEVICTABLE } from './page-flags.ts';
 
@@ -142,7 +142,8 @@ export function lruDelFolio(phys: Phys, pfn: number): void {
 
 /**
  * Takes the folio that holds `pfn` off its list for a while (`folio_isolate_lru`): true, and the caller has a reference;
- * false when it is on none, batches not drained included. InvariantError LRU_FREE for a frame nobody uses.
+ * false when it is on none, batches not drained included. InvariantError, with
+ * nothing changed: LRU_FREE for a frame nobody uses, REF_OVERFLOW, LRU_CORRUPT.
  */
 export function folioIsolateLru(phys: Phys, pfn: number): boolean {
   const head = compoundHead(phys, pfn);
@@ -150,6 +151,9 @@ export function folioIsolateLru(phys: Phys, pfn: number): boolean {
     throw new InvariantError('LRU_FREE', `frame ${head} has no reference: it may not be isolated`);
   }
   if ((phys.hot[(head << 2) + HOT_FLAGS]! & PG_LRU) === 0) return false;
+  if (phys.hot[(head << 2) + HOT_REFCOUNT] === MAX_COUNT) {
+    throw new InvariantError('REF_OVERFLOW', `frame ${head} has too many references to be isolated`);
+  }
   lruDelFolio(phys, head);
   phys.hot[(head << 2) + HOT_REFCOUNT]!++;
   return true;

@@ -38,11 +38,18 @@ export function* offlinePages(phys: Phys, start: number, nr: number): Task<numbe
   const types = new Uint8Array(countPageblocks(phys, start, end));
   const refused = startIsolatePageRange(phys, start, end, PB_ISOLATE_MODE_MEM_OFFLINE, types);
   if (refused !== 0) return refused;
-  lruAddDrainAll(phys);
-  drainPages(phys);
-  let error = yield* migrateRange(phys, start, end);
-  if (error === 0) error = testPagesIsolated(phys, start, end, PB_ISOLATE_MODE_MEM_OFFLINE);
-  if (error === 0) removePages(phys, zone, start, nr);
-  else undoIsolatePageRange(phys, start, end, types);
-  return error;
+  let removed = false;
+  // Whatever the port throws, no pageblock that stays is left isolated.
+  try {
+    lruAddDrainAll(phys);
+    drainPages(phys);
+    let error = yield* migrateRange(phys, start, end);
+    if (error === 0) error = testPagesIsolated(phys, start, end, PB_ISOLATE_MODE_MEM_OFFLINE);
+    if (error !== 0) return error;
+    removePages(phys, zone, start, nr);
+    removed = true;
+    return 0;
+  } finally {
+    if (!removed) undoIsolatePageRange(phys, start, end, types);
+  }
 }

@@ -26,9 +26,9 @@ function adjustZone(phys: Phys, zone: Zone, nr: number): void {
 }
 
 /**
- * Makes [start, start + nr), which does not exist, free MOVABLE memory at the end of its lists, before what is fresh (`online_pages`): what
- * `offlinePages` took, or a hole (`add_memory`). 0; -EINVAL with nothing changed: not whole pageblocks of one zone, or
- * part of it exists.
+ * Makes [start, start + nr), which does not exist, free MOVABLE memory at the end of its lists, before what is fresh
+ * (`online_pages`): what `offlinePages` took, or a hole (`add_memory`). 0; -EINVAL with nothing changed: not whole
+ * pageblocks of one zone, or part of it exists.
  */
 export function onlinePages(phys: Phys, start: number, nr: number): number {
   const zone = zoneOfPageblocks(phys, start, nr);

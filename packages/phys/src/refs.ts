@@ -11,7 +11,7 @@
 import { checkInteger, ENOMEM, FOLL_GET, FOLL_LONGTERM, FOLL_PIN, InvariantError } from '@mmkit/base';
 import { frameZone, pageblockType } from './buddy.ts';
 import { folioEntireMapcount, folioPincount, headOf, tailWord } from './folio.ts';
-import { checkFrame, HOT_FLAGS, HOT_MAPCOUNT, HOT_OWNER, HOT_REFCOUNT, TAIL_PINCOUNT } from './frame.ts';
+import { checkFrame, HOT_FLAGS, HOT_MAPCOUNT, HOT_OWNER, HOT_REFCOUNT, MAX_COUNT, TAIL_PINCOUNT } from './frame.ts';
 import type { Phys } from './frame.ts';
 import { freeLastReference } from './page-alloc.ts';
 import { PG_HEAD, PG_TAIL } from './page-flags.ts';
@@ -19,8 +19,6 @@ import { MIGRATE_CMA, MIGRATE_ISOLATE, ZONE_MOVABLE } from './zone.ts';
 
 /** What one pin adds to the reference count of a small folio. */
 export const GUP_PIN_COUNTING_BIAS = 1024;
-/** Largest reference count. */
-const MAX_COUNT = 0x7fff_ffff;
 /** What tells the frames of a large folio. */
 const LARGE = PG_HEAD | PG_TAIL;
 

@@ -234,6 +234,22 @@ describe.each(BUILDS)('cmaAlloc, $name', (build) => {
     made.verify();
   });
 
+  it('a port that throws: the area keeps its frames, and gives them afterwards', () => {
+    const { made, phys, cma } = machine(1200);
+    made.before = () => {
+      throw new Error('the port broke');
+    };
+    const types = [...phys.pageblocks];
+    expect(() => cmaAlloc(phys, cma, 256)).toThrow('the port broke');
+    expect(bits(cma)).toEqual([]);
+    expect([...phys.pageblocks]).toEqual(types);
+    checkPhys(phys);
+    made.before = () => {};
+    expect(cmaAlloc(phys, cma, 256)).toBeGreaterThan(0);
+    checkPhys(phys);
+    made.verify();
+  });
+
   it('two callers at once: the second, meeting the isolated pageblock, takes the next', () => {
     const { made, phys, cma } = machine(1200);
     const got: number[] = [];

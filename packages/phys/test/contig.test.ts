@@ -219,6 +219,18 @@ describe.each(BUILDS)('allocContigRange, $name', (build) => {
     expect(state(made)).toEqual(before);
   });
 
+  it('a port that throws: no pageblock stays isolated, and the range can be had afterwards', () => {
+    const made = world(10);
+    made.before = () => {
+      throw new Error('the port broke');
+    };
+    const before = state(made);
+    expect(() => contig(made, 5, 8)).toThrow('the port broke');
+    expect(state(made)).toEqual(before);
+    made.before = () => {};
+    expect(contig(made, 5, 8)).toBe(0);
+  });
+
   it('nobody who can move: -EBUSY where something is in use, 0 elsewhere', () => {
     const made = world(10);
     made.phys.migrate = null;

@@ -399,6 +399,53 @@ describe('misuse is refused and changes nothing', () => {
     expectRefused(phys, 'REF_OVERFLOW', () => folioAddLru(phys, pfn));
     expectRefused(phys, 'REF_OVERFLOW', () => mlockFolio(phys, pfn));
     expectRefused(phys, 'REF_OVERFLOW', () => mlockNewFolio(phys, pfn));
+    const onList = listed(phys, true);
+    phys.hot[onList * 4 + HOT_REFCOUNT] = 0x7fff_ffff;
+    expectRefused(phys, 'REF_OVERFLOW', () => folioIsolateLru(phys, onList));
+    expectRefused(phys, 'REF_OVERFLOW', () => folioActivate(phys, onList));
+  });
+
+  describe('a batch that holds the last reference of a locked folio is drained by who fills it', () => {
+    /** A machine whose batch of new folios begins with such a folio and has `others` more. */
+    const blocked = (others: number): { phys: Phys; locked: number } => {
+      const phys = small();
+      const locked = folio(phys, true);
+      folioAddLru(phys, locked);
+      for (let i = 0; i < others; i++) folioAddLru(phys, folio(phys, true));
+      setFlag(phys, locked, PG_LOCKED);
+      putPage(phys, locked);
+      return { phys, locked };
+    };
+    const mend = ({ phys, locked }: { phys: Phys; locked: number }): void => {
+      clearFlag(phys, locked, PG_LOCKED);
+      lruAddDrain(phys);
+      checkLru(phys);
+    };
+
+    it('a large folio: FREE_LOCKED, nothing changed; then it comes onto its list', () => {
+      const made = blocked(3);
+      const large = folio(made.phys, true, 2);
+      expectRefused(made.phys, 'FREE_LOCKED', () => folioAddLru(made.phys, large));
+      mend(made);
+      folioAddLru(made.phys, large);
+      expect([pageRefCount(made.phys, large), where(made.phys, large)]).toEqual([1, LRU_INACTIVE_ANON]);
+      checkLru(made.phys);
+    });
+
+    it('the 31st entry, new or put back: FREE_LOCKED, nothing changed', () => {
+      for (const putBack of [false, true]) {
+        const made = blocked(PAGEVEC_SIZE - 2);
+        const { phys } = made;
+        const last = folio(phys, true);
+        const call = putBack ? folioPutbackLru : folioAddLru;
+        expectRefused(phys, 'FREE_LOCKED', () => call(phys, last));
+        mend(made);
+        call(phys, last);
+        lruAddDrain(phys);
+        expect(refusal(() => getPage(phys, last))).toBe(putBack ? 'GET_FROM_ZERO' : '');
+        checkLru(phys);
+      }
+    });
   });
 
   it('a drain that would free a locked folio is refused; the folio stays in the batch', () => {

@@ -56,6 +56,20 @@ describe.each(BUILDS)('offlinePages, $name', (build) => {
     checkPhys(phys);
   });
 
+  it('a port that throws: no pageblock stays isolated, and the range can go afterwards', () => {
+    const made = world(1500);
+    const { phys } = made;
+    made.before = () => {
+      throw new Error('the port broke');
+    };
+    const before = [...phys.pageblocks, phys.freeFrames, phys.zones[0]!.freeIsolated];
+    expect(() => take(made, 512, 512)).toThrow('the port broke');
+    expect([...phys.pageblocks, phys.freeFrames, phys.zones[0]!.freeIsolated]).toEqual(before);
+    checkPhys(phys);
+    made.before = () => {};
+    expect(take(made, 512, 512)).toBe(0);
+  });
+
   it('and back: as it was, but for the order of the lists', () => {
     const made = world();
     const { phys } = made;
