@@ -14,20 +14,20 @@ class Beside {
   readonly name: string;
   readonly samples: number[] = [];
   readonly ratios: number[] = [];
-  readonly #machines: readonly [() => number, () => number];
+  readonly #machines: readonly [() => number | Promise<number>, () => number | Promise<number>];
 
-  constructor(name: string, first: () => number, second: () => number) {
+  constructor(name: string, first: () => number | Promise<number>, second: () => number | Promise<number>) {
     this.name = name;
     this.#machines = [first, second];
   }
 
-  take(): number {
-    return (this.#machines[0]() + this.#machines[1]()) / 2;
+  async take(): Promise<number> {
+    return ((await this.#machines[0]()) + (await this.#machines[1]())) / 2;
   }
 
   /** One more pair: `ours` was measured just before. */
-  add(ours: number): void {
-    const theirs = this.take();
+  async add(ours: number): Promise<void> {
+    const theirs = await this.take();
     this.samples.push(theirs);
     this.ratios.push(ours / theirs);
   }
@@ -39,7 +39,7 @@ export async function measure(row: Row, program: string | null): Promise<Measure
   const start = process.hrtime.bigint();
   while (process.hrtime.bigint() - start < WARM_UP) {
     for (const sample of machines) sample();
-    for (const other of beside) other.take();
+    for (const other of beside) await other.take();
   }
   const native = program === null || row.native === null ? null : new Native(program);
   const ours: number[] = [];
@@ -58,7 +58,7 @@ export async function measure(row: Row, program: string | null): Promise<Measure
       theirs.push(kernel);
       ratios.push((a + b) / 2 / kernel);
     }
-    for (const other of beside) other.add((a + b) / 2);
+    for (const other of beside) await other.add((a + b) / 2);
   }
   native?.end();
   const others = Object.fromEntries(beside.map((other) => [other.name, quantile(other.samples, 0.5)]));

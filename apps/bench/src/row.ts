@@ -34,7 +34,7 @@ export interface Row {
   /** Makes one machine (two are made in the process), and gives what takes a sample of it, in `unit`. */
   make(which: number): () => number;
   /** The same of other programs for the same work, by name. */
-  readonly beside?: Readonly<Record<string, (which: number) => () => number>>;
+  readonly beside?: Readonly<Record<string, (which: number) => () => number | Promise<number>>>;
 }
 
 /** A row of whole program runs, which measures itself. */
@@ -56,6 +56,13 @@ export interface NotMeasured {
 export function time(units: number, body: () => void): number {
   const start = process.hrtime.bigint();
   body();
+  return Number(process.hrtime.bigint() - start) / units;
+}
+
+/** The same of a body that waits for promises. */
+export async function timeAsync(units: number, body: () => Promise<void>): Promise<number> {
+  const start = process.hrtime.bigint();
+  await body();
   return Number(process.hrtime.bigint() - start) / units;
 }
 

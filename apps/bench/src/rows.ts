@@ -2,16 +2,20 @@
 import type { NotMeasured, Row, WholeRow } from './row.ts';
 import { faultRows } from './rows/faults.ts';
 import { formatRows } from './rows/formats.ts';
+import { lockRows } from './rows/locks.ts';
 import { machineRows } from './rows/machines.ts';
 import { mapRows } from './rows/maps.ts';
 import { odirectRows } from './rows/odirect.ts';
 import { physRows } from './rows/phys.ts';
 import { pinRows } from './rows/pins.ts';
+import { rangeRows } from './rows/ranges.ts';
 
 export const rows: readonly (Row | WholeRow)[] = [
   ...pinRows,
   ...faultRows,
   ...mapRows,
+  ...rangeRows,
+  ...lockRows,
   ...formatRows,
   ...physRows,
   ...machineRows,
@@ -21,5 +25,4 @@ export const rows: readonly (Row | WholeRow)[] = [
 export const notMeasured: readonly NotMeasured[] = [
   { name: 'pin of huge pages', why: 'there are no huge pages yet' },
   { name: 'rwsem pair across workers', why: 'the semaphore on shared memory does not exist yet' },
-  { name: 'range tree and semaphore beside npm packages', why: 'compared when both have their last form' },
 ];
