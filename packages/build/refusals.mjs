@@ -94,7 +94,7 @@ function checkYield(node, parent, unit, refuse) {
   if (!node.delegate) {
     if (parent.type !== 'ExpressionStatement') refuse(node, 'the value of yield may not be used');
     // `yield P⏎(0, g)()` is one call: it would go away with the point.
-    if (!/^(Identifier|Literal)$/.test(point?.type)) refuse(node, 'yield takes one point: a name or a literal');
+    if (!isPoint(point)) refuse(node, 'yield takes one point: a name or a literal, in reads(…) or writes(…) or alone');
     return;
   }
   if (point.type !== 'CallExpression') {
@@ -108,6 +108,22 @@ function checkYield(node, parent, unit, refuse) {
   }
   // `return yield*⏎ f()` would become `return⏎ f()`.
   if (unit.text.slice(node.start, point.start).includes('\n')) refuse(node, 'line break between yield* and its call');
+}
+
+/** A name, a literal, or `reads(sched, POINT, …)`, `writes(…)` with arguments that the plain build may do without. */
+function isPoint(node) {
+  if (node?.type !== 'CallExpression') return /^(Identifier|Literal)$/.test(node?.type);
+  if (!/^(reads|writes)$/.test(node.callee.name) || node.optional) return false;
+  const [sched, point, ...rest] = node.arguments;
+  return isQuiet(sched) && isPoint(point) && rest.every(isQuiet);
+}
+
+/** An expression without effects: names, literals, members, arithmetic. */
+function isQuiet(node) {
+  if (node?.type === 'MemberExpression') return isQuiet(node.object) && isQuiet(node.property);
+  if (node?.type === 'BinaryExpression') return isQuiet(node.left) && isQuiet(node.right);
+  if (node?.type === 'TSNonNullExpression') return isQuiet(node.expression);
+  return /^(Identifier|Literal|ThisExpression)$/.test(node?.type);
 }
 
 function checkDeclaration(node, parent, unit, refuse) {

@@ -59,6 +59,34 @@ export const P_CACHE_CLEAN = 25;
 export const P_CACHE_UNMAP = 26;
 /** mprotect: before an entry is given other rights. */
 export const P_PROTECT = 27;
+/** A device: before it moves bytes. */
+export const P_DEVICE = 28;
+/** Before a pin is given back. */
+export const P_UNPIN = 29;
+/** Write fault: before the page's references are counted, to reuse it. */
+export const P_WP_REUSE = 30;
+/** Write fault: decided, before the entry is made writable or the copy is mapped. */
+export const P_WP_MAP = 31;
+/** Migration: before the entry becomes a migration entry. */
+export const P_MIGRATE_UNMAP = 32;
+/** Migration: before the references are compared with those expected and frozen. */
+export const P_MIGRATE_FREEZE = 33;
+/** Migration: before the page is copied. */
+export const P_MIGRATE_COPY = 34;
+/** Migration: before the new page is mapped. */
+export const P_MIGRATE_MAP = 35;
+/** khugepaged: before the upper entry is cleared. */
+export const P_COLLAPSE_CLEAR = 36;
+/** khugepaged: table unhooked, before the references are looked at. */
+export const P_COLLAPSE_CHECK = 37;
+/** khugepaged: pages copied, before the huge page is mapped. */
+export const P_COLLAPSE_MAP = 38;
+/** Unmap: before a page-table page is freed. */
+export const P_TABLE_FREE = 39;
+/** A free page: before its new owner writes to it. */
+export const P_REUSE = 40;
+/** Inside a critical section, where another task may look at the lock. */
+export const P_HELD = 41;
 
 const NAMES: readonly string[] = Object.freeze([
   'blocked',
@@ -89,6 +117,20 @@ const NAMES: readonly string[] = Object.freeze([
   'writeback: clear dirty',
   'page cache: unmap range',
   'mprotect: change entry',
+  'device: move bytes',
+  'unpin',
+  'write fault: only reference?',
+  'write fault: map',
+  'migration: unmap',
+  'migration: references?',
+  'migration: copy',
+  'migration: map',
+  'khugepaged: clear pmd',
+  'khugepaged: references?',
+  'khugepaged: map',
+  'free page table',
+  'page reused',
+  'lock held',
 ]);
 
 /** What a point stands before, in words; a number of your own is printed as `point N`. */

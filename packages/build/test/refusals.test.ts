@@ -54,11 +54,16 @@ describe('refused: yield', () => {
   const body = (text: string): string => `function* f(): Task<number> {\n  ${text}\n}\n`;
 
   it('a point that is not a name or a literal: `yield P⏎(0, g)()` is one call', () => {
-    const text = 'yield takes one point: a name or a literal';
+    const text = 'yield takes one point: a name or a literal, in reads(…) or writes(…) or alone';
     expect(refused(body('yield P\n  (0, g)();'))).toEqual(at(2, text));
     expect(refused(body('yield points.P;'))).toEqual(at(2, text));
     expect(refused(body('yield P + 1;'))).toEqual(at(2, text));
     expect(refused(body('yield;'))).toEqual(at(2, text));
+    expect(refused(body('yield g(s, P, o);'))).toEqual(at(2, text));
+    expect(refused(body('yield reads(s, P, o)();'))).toEqual(at(2, text));
+    expect(refused(body('yield reads(s, P + 1, o);'))).toEqual(at(2, text));
+    expect(refused(body('yield reads(s, P, o, i++);'))).toEqual(at(2, text));
+    expect(refused(body('yield writes(s, reads(s, P, o, g()), q);'))).toEqual(at(2, text));
   });
 
   it('a value of yield that is used', () => {

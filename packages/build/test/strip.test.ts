@@ -76,6 +76,14 @@ describe('what is stripped', () => {
     );
   });
 
+  it('a point with what the next step touches goes away whole', () => {
+    const source = 'function* f(): Task<void> { yield reads(s,\n writes(s, P, this.a!, i + 1), o.b[0]); g(); }\n';
+    expect(stripped(source)).toBe('function f(): void { ;\n g(); }\n');
+    expect(stripped('function* f(): Task<void> {\n  if (x) yield reads(s, P, o);\n  g();\n}\n')).toBe(
+      'function f(): void {\n  if (x) {}\n  g();\n}\n',
+    );
+  });
+
   it('a point becomes `{}` elsewhere: the next line must not become conditional', () => {
     expect(stripped('function* f(): Task<void> {\n  if (x) yield P;\n  g();\n}\n')).toBe(
       'function f(): void {\n  if (x) {}\n  g();\n}\n',

@@ -1,5 +1,8 @@
 /** Bit locks, the parts that never wait: try and unlock (Linux: folio_trylock, folio_unlock, bit_spin_unlock). */
 import { InvariantError } from '@mmkit/base';
+import { noteWrite } from './footprint.ts';
+import { bitLockKey, LOCK_EXCLUSIVE, lockAcquired, lockRelease } from './lockdep.ts';
+import type { LockClass } from './lockdep.ts';
 import { Sched } from './state.ts';
 import { wakeTable } from './wake.ts';
 
@@ -15,14 +18,30 @@ export function tryLockBit(words: Int32Array, index: number, mask: number): bool
 export function unlockBit(sched: Sched, words: Int32Array, index: number, mask: number): void {
   const word = words[index]!;
   if ((word & mask) === 0) throw new InvariantError('LOCK_NOT_HELD', `bit ${mask} of word ${index} is not locked`);
+  noteWrite(sched, words, index);
   words[index] = word & ~mask;
+  if (sched.lockdep !== null) lockRelease(sched, bitLockKey(index, mask));
   wakeTable(sched, index);
 }
 
-/** Takes the spinlock `mask` of `words[index]` if it is free; its holder may not sleep until `spinUnlockBit`. */
-export function spinTrylockBit(sched: Sched, words: Int32Array, index: number, mask: number): boolean {
+/**
+ * Takes the spinlock `mask` of `words[index]` if it is free; its holder may not sleep until `spinUnlockBit`. `cls` and
+ * `subclass` are its place in the lock order; null: it has none.
+ */
+export function spinTrylockBit(
+  sched: Sched,
+  words: Int32Array,
+  index: number,
+  mask: number,
+  cls: LockClass | null = null,
+  subclass: number = 0,
+): boolean {
+  noteWrite(sched, words, index);
   if (!tryLockBit(words, index, mask)) return false;
   sched.current.spinDepth++;
+  if (sched.lockdep !== null && cls !== null) {
+    lockAcquired(sched, bitLockKey(index, mask), cls, LOCK_EXCLUSIVE, subclass);
+  }
   return true;
 }
 

@@ -2,6 +2,9 @@
  * State of a mutex or spinlock, shared by both builds (taking one is coloured: lock.co.ts).
  */
 import { InvariantError } from '@mmkit/base';
+import { noteWrite } from './footprint.ts';
+import { LOCK_EXCLUSIVE, lockAcquired, lockClass, lockRelease } from './lockdep.ts';
+import type { LockClass } from './lockdep.ts';
 import { Sched, SimTask, WaitQueue } from './state.ts';
 import { wakeOne } from './wake.ts';
 
@@ -11,17 +14,22 @@ export class Mutex {
   owner: SimTask | null;
   /** Who wants it, first come first. */
   readonly queue: WaitQueue;
+  /** Its place in the lock order. */
+  readonly cls: LockClass;
 
-  constructor(name: string) {
+  constructor(name: string, cls: LockClass = lockClass(name)) {
+    this.cls = cls;
     this.owner = null;
-    this.queue = new WaitQueue(name);
+    this.queue = new WaitQueue(name, () => (this.owner === null ? [] : [this.owner]));
   }
 }
 
 /** Takes the mutex if it is free; false otherwise. */
 export function mutexTrylock(sched: Sched, mutex: Mutex): boolean {
+  noteWrite(sched, mutex);
   if (mutex.owner !== null) return false;
   mutex.owner = sched.current;
+  if (sched.lockdep !== null) lockAcquired(sched, mutex, mutex.cls, LOCK_EXCLUSIVE);
   return true;
 }
 
@@ -33,6 +41,8 @@ export function mutexUnlock(sched: Sched, mutex: Mutex): void {
       `${sched.current.name} unlocks ${mutex.queue.name}, which it does not hold`,
     );
   }
+  noteWrite(sched, mutex);
   mutex.owner = null;
+  if (sched.lockdep !== null) lockRelease(sched, mutex);
   wakeOne(mutex.queue);
 }

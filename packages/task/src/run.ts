@@ -4,9 +4,10 @@
  */
 import { InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
+import { describeWaiters } from './deadlock.ts';
 import { drainInbox, runPending } from './event.ts';
 import { Sched, SimTask, TASK_DONE } from './state.ts';
-import { describeWaiters, isRunnable, spawn, stepTask } from './step.ts';
+import { isRunnable, spawn, stepTask } from './step.ts';
 
 /** Steps a driver takes before it calls a run a livelock. */
 export const STEP_LIMIT = 1_000_000_000;
@@ -29,11 +30,12 @@ export function advance(sched: Sched, last: SimTask): SimTask | null {
 }
 
 /**
- * Runs until every task is done. InvariantError 'DEADLOCK' names who waits for what; 'LIVELOCK' after `limit` steps.
+ * Runs until every task is done and nothing is pending; where there are agents, until every other task is done.
+ * InvariantError 'DEADLOCK' names who waits for what, held by whom; 'LIVELOCK' after `limit` steps.
  */
 export function runAll(sched: Sched, limit: number = STEP_LIMIT): void {
   let last: SimTask | null = sched.tasks[0]!;
-  for (let steps = 0; ; steps++) {
+  for (let steps = 0; sched.agents === 0 || !othersDone(sched); steps++) {
     if (steps >= limit) throw new InvariantError('LIVELOCK', `no end after ${limit} steps`);
     last = advance(sched, last);
     if (last === null) break;
@@ -60,4 +62,9 @@ export function runTask<T>(sched: Sched, body: Task<T>): T {
 /** Drops a finished task that is the newest, so that calling runTask many times keeps nothing. */
 export function forget(sched: Sched, task: SimTask): void {
   if (task.state === TASK_DONE && sched.tasks[sched.tasks.length - 1] === task) sched.tasks.pop();
+}
+
+/** True when all tasks but agents are done. */
+function othersDone(sched: Sched): boolean {
+  return sched.tasks.every((task) => task.agent || task.body === null || task.state === TASK_DONE);
 }

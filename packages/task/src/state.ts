@@ -6,6 +6,9 @@
  * task runs alone, so a step is atomic. A machine runs in one of the two modes at a time.
  */
 import type { Task, TraceRing } from '@mmkit/base';
+import type { Footprint } from './footprint.ts';
+import type { Lockdep } from './lockdep.ts';
+import type { Tracepoints } from './tracepoint.ts';
 
 /** The task may be stepped. */
 export const TASK_READY = 0;
@@ -20,10 +23,13 @@ export class WaitQueue {
   readonly name: string;
   /** Sleepers, first come first. */
   readonly waiters: SimTask[];
+  /** Who holds what is waited for, where its kind can tell, or null (deadlock reports). */
+  readonly holders: (() => readonly SimTask[]) | null;
 
-  constructor(name: string) {
+  constructor(name: string, holders: (() => readonly SimTask[]) | null = null) {
     this.name = name;
     this.waiters = [];
+    this.holders = holders;
   }
 }
 
@@ -37,6 +43,8 @@ export class SimTask {
   readonly cpu: Cpu;
   /** The generator; null for the boot task. */
   readonly body: Task<unknown> | null;
+  /** The machine does not wait for its end (agent.ts). */
+  agent: boolean;
   /** TASK_READY, TASK_WAITING or TASK_DONE. */
   state: number;
   /** The last point it yielded. */
@@ -45,12 +53,20 @@ export class SimTask {
   queue: WaitQueue | null;
   /** True while its sleep may be ended by a fatal signal. */
   killable: boolean;
+  /** True while its sleep may be ended by any signal. */
+  interruptible: boolean;
+  /** True while it sleeps as an exclusive waiter: `wakeUp` wakes one of these (Linux: WQ_FLAG_EXCLUSIVE). */
+  exclusive: boolean;
   /** A fatal signal (SIGKILL) is pending: Linux's fatal_signal_pending(). */
   killed: boolean;
+  /** A signal that is not fatal is pending, until `flushSignals`. */
+  signalled: boolean;
   /** Nesting of RCU read sections and IRQ-off regions. */
   rcuDepth: number;
   /** Spinlocks held: while there is one the task may not sleep. */
   spinDepth: number;
+  /** Nesting of preempt_disable: above 0 the task may not sleep. */
+  preemptDepth: number;
   /** How many outermost sections it has left: a grace period waits for a change. */
   rcuLeft: number;
   /** Faults it has taken, by an access or by GUP, that needed no storage, and those that did (getrusage; A.10). */
@@ -64,13 +80,18 @@ export class SimTask {
     this.name = name;
     this.cpu = cpu;
     this.body = body;
+    this.agent = false;
     this.state = TASK_READY;
     this.point = 0;
     this.queue = null;
     this.killable = false;
+    this.interruptible = false;
+    this.exclusive = false;
     this.killed = false;
+    this.signalled = false;
     this.rcuDepth = 0;
     this.spinDepth = 0;
+    this.preemptDepth = 0;
     this.rcuLeft = 0;
     this.min_flt = 0;
     this.maj_flt = 0;
@@ -82,9 +103,9 @@ export class SimTask {
 export class Cpu {
   /** 0, 1, … */
   readonly id: number;
-  /** The task that turned interrupts off here, or null: while set, nobody else runs on this CPU. */
+  /** The task that turned interrupts or preemption off here, or null: while set, nobody else runs on this CPU. */
   irqOwner: SimTask | null;
-  /** Nesting of local_irq_save. */
+  /** Nesting of local_irq_save: above 0, IPIs wait. */
   irqDepth: number;
   /** Senders of an IPI that wait for interrupts to be on again. */
   readonly irqOn: WaitQueue;
@@ -116,10 +137,25 @@ export class PendingEvent {
   }
 }
 
+/** A function to be called when a grace period is over (Linux: struct rcu_head). */
+export class RcuCallback {
+  /** The tasks whose read section was open when it was asked for, and still is. */
+  readonly readers: Set<SimTask>;
+  /** Runs as an event, in interrupt context: it must not wait. */
+  readonly fn: () => void;
+
+  constructor(readers: Set<SimTask>, fn: () => void) {
+    this.readers = readers;
+    this.fn = fn;
+  }
+}
+
 export class Sched {
   readonly cpus: readonly Cpu[];
   /** Tasks by id; [0] is the boot task. */
   readonly tasks: SimTask[];
+  /** How many of them are agents. */
+  agents: number;
   /** Linux's `current`. */
   current: SimTask;
   /** Virtual time, ns. */
@@ -132,12 +168,20 @@ export class Sched {
   readonly waitTable: Map<number, WaitQueue>;
   /** Sleepers for the end of an RCU grace period. */
   readonly rcuWait: WaitQueue;
+  /** Callbacks whose grace period is not over (call_rcu), in the order they were asked for. */
+  readonly rcuCallbacks: RcuCallback[];
   /** Callbacks from outside the simulation (real I/O), run before the next step. */
   readonly inbox: (() => void)[];
   /** Real operations under way. */
   outside: number;
   /** Told when the inbox gets an entry; set by the async driver. */
   onInbox: (() => void) | null;
+  /** What the step under way touches; null unless an explorer asks (footprint.ts). */
+  footprint: Footprint | null;
+  /** Checks the order in which locks are taken, or null (lockdep.ts). */
+  lockdep: Lockdep | null;
+  /** Where tracepoints are recorded, or null (tracepoint.ts). */
+  tracepoints: Tracepoints | null;
   /** Where steps are recorded, or null. */
   readonly trace: TraceRing | null;
 
@@ -145,15 +189,20 @@ export class Sched {
     this.cpus = Array.from({ length: cpus }, (_, id) => new Cpu(id));
     const boot = new SimTask(0, 'boot', this.cpus[0]!, null);
     this.tasks = [boot];
+    this.agents = 0;
     this.current = boot;
     this.now = 0;
     this.events = [];
     this.nextEvent = 0;
     this.waitTable = new Map();
     this.rcuWait = new WaitQueue('RCU grace period');
+    this.rcuCallbacks = [];
     this.inbox = [];
     this.outside = 0;
     this.onInbox = null;
+    this.footprint = null;
+    this.lockdep = null;
+    this.tracepoints = null;
     this.trace = trace;
   }
 }

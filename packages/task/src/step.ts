@@ -1,13 +1,15 @@
 /** One step of a task: from its point to the next. Everything a driver or the explorer needs to move tasks. */
 import { InvariantError, traceEvent } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { Sched, SimTask, TASK_DONE, TASK_READY, TASK_WAITING } from './state.ts';
+import { noteWrite } from './footprint.ts';
+import { Sched, SimTask, TASK_DONE, TASK_READY } from './state.ts';
 
 /** Adds a task to be stepped; `cpu` is the number of the CPU it runs on (default: its id − 1 modulo the CPUs). */
 export function spawn(sched: Sched, name: string, body: Task<unknown>, cpu?: number): SimTask {
   const id = sched.tasks.length;
   const on = sched.cpus[cpu ?? (id - 1) % sched.cpus.length];
   if (on === undefined) throw new RangeError(`cpu: expected 0 to ${sched.cpus.length - 1}, got ${String(cpu)}`);
+  noteWrite(sched, sched.tasks);
   const task = new SimTask(id, name, on, body);
   sched.tasks.push(task);
   return task;
@@ -37,16 +39,4 @@ export function stepTask(sched: Sched, task: SimTask): void {
     if (done) task.state = TASK_DONE;
   }
   if (sched.trace !== null) traceEvent(sched.trace, task.point, task.id, done ? 1 : 0, 0);
-}
-
-/** Who waits for what, in words; empty when nobody does. For deadlock reports. */
-export function describeWaiters(sched: Sched): string {
-  const lines: string[] = [];
-  for (const task of sched.tasks) {
-    if (task.state === TASK_WAITING) lines.push(`${task.name} waits for ${task.queue?.name ?? 'nothing known'}`);
-    else if (task.state === TASK_READY && task.body !== null && !isRunnable(task)) {
-      lines.push(`${task.name} waits for cpu ${task.cpu.id}, interrupts off by ${task.cpu.irqOwner!.name}`);
-    }
-  }
-  return lines.join('; ');
 }

@@ -75,7 +75,9 @@ describe('runAll', () => {
     };
     spawn(sched, 'a', both(m, n));
     spawn(sched, 'b', both(n, m));
-    expect(() => runAll(sched)).toThrow('DEADLOCK: a waits for N; b waits for M');
+    expect(() => runAll(sched)).toThrow(
+      'DEADLOCK: a waits for N, held by b; b waits for M, held by a; in a cycle: a → b → a',
+    );
   });
 
   it('LIVELOCK after the limit of steps', () => {

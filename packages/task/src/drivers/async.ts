@@ -5,9 +5,10 @@
  */
 import { InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
+import { describeWaiters } from '../deadlock.ts';
 import { advance, forget } from '../run.ts';
 import { Sched, SimTask, TASK_DONE } from '../state.ts';
-import { describeWaiters, spawn } from '../step.ts';
+import { spawn } from '../step.ts';
 
 /** Runs `body` as a task of `sched` to its end; real operations complete through `interrupt(sched, …)`. */
 export async function runTaskAsync<T>(sched: Sched, body: Task<T>): Promise<T> {
