@@ -1,6 +1,12 @@
 export { explore } from './explore.ts';
-export type { ExploreOptions, ExploreResult, Failure } from './explore.ts';
+export type { Checkpoint, ExploreOptions, ExploreResult, Failure } from './explore.ts';
+export { formatVerdict, isLitmusTest, judgeLitmus, litmus } from './litmus.ts';
+export type { LitmusSpec, LitmusTest, LitmusVerdict } from './litmus.ts';
 export { formatTimeline, replay } from './replay.ts';
 export type { Replay, TimelineStep } from './replay.ts';
 export { formatSchedule, MAX_NAMES, parseSchedule } from './schedule.ts';
+export { shrinkSchedule } from './shrink.ts';
+export type { Shrunk } from './shrink.ts';
+export { mergeResults, splitWork } from './split.ts';
+export type { StrategySpec, StrategyState } from './strategy.ts';
 export type { Scenario, World } from './world.ts';
