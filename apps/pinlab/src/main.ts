@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { ARCH_HELP, DEFAULT_ARCH } from './arch.ts';
 import { BadInput, EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failed } from './exit.ts';
 import { litmusCommand, type LitmusOptions } from './litmus/command.ts';
+import { STRATEGY_HELP } from './litmus/strategy.ts';
 import { odirectCommand, type OdirectOptions } from './odirect/command.ts';
 import { type MachineOptions, rdmaCommand, type RdmaOptions, rdmaResponderCommand } from './rdma/command.ts';
 import { RESPONDER_COMMAND } from './rdma/run.ts';
@@ -44,13 +45,19 @@ program
   });
 
 program
-  .command('litmus [names...]')
-  .description('explore every schedule of small races between pinning and the rest of the kernel')
+  .command('litmus [tests...]')
+  .description(
+    'explore small races between pinning and the rest of the kernel: tests by name, or files that export some',
+  )
+  .option('--strategy <s>', `how to go through the schedules: ${STRATEGY_HELP}`, 'exhaustive')
+  .option('--jobs <n>', 'threads', '1')
   .option('--json', 'print one JSON document')
   .option('--schedule <s>', 'replay one schedule of one test as a timeline')
+  .option('--checkpoint <file>', 'one test: keep there how far it is, go on from there if the file exists')
+  .option('--table', 'instead: schedules and time, plain and reduced, as a Markdown table')
   .option('--arch <name>', `architecture of the simulated machines: ${ARCH_HELP}`, DEFAULT_ARCH)
-  .action((names: string[], options: LitmusOptions) => {
-    process.exitCode = litmusCommand(names, options, print);
+  .action(async (names: string[], options: LitmusOptions) => {
+    process.exitCode = await litmusCommand(names, options, print);
   });
 
 /** What both sides of `rdma` are told. */

@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { DEFAULT_ARCH } from './arch.ts';
+import { archFormat, DEFAULT_ARCH } from './arch.ts';
 import { EXIT_FAILED, EXIT_OK } from './exit.ts';
 import { litmusCommand } from './litmus/command.ts';
+import { litmusTests } from './litmus/tests.ts';
 import { odirectCommand } from './odirect/command.ts';
 import { rdmaCommand } from './rdma/command.ts';
 
@@ -33,7 +34,7 @@ export async function startCommand(print: (text: string) => void): Promise<numbe
       sent = (await rdmaCommand(file, options, print)) === EXIT_OK && sent;
     }
     print('\n3. Can fork steal a page from under a device? Every schedule of two tasks, tried.\n');
-    const explored = litmusCommand([], { arch: DEFAULT_ARCH }, print);
+    const explored = await litmusCommand(TOUR_TESTS, { arch: DEFAULT_ARCH }, print);
     const good = copied && sent && explored === EXIT_OK;
     print(good ? SUMMARY : '\nSomething above is not as it should be.');
     return good ? EXIT_OK : EXIT_FAILED;
@@ -41,6 +42,9 @@ export async function startCommand(print: (text: string) => void): Promise<numbe
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+/** The litmus tests of the tour. */
+const TOUR_TESTS: readonly string[] = litmusTests(archFormat(DEFAULT_ARCH)).map((test) => test.name);
 
 const SUMMARY = `
 What you saw: devices wrote into a process's memory only through page frames that a pin had given them, as in Linux;

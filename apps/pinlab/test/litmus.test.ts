@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { replay } from '@mmkit/explore';
-import { litmusCommand } from '../src/litmus/command.ts';
+import { exploreTests } from '../src/litmus/command.ts';
 import { archFormat } from '../src/arch.ts';
 import { litmusTests } from '../src/litmus/tests.ts';
 
@@ -26,9 +26,13 @@ describe.each(['x86_64', 'arm64'])(
     let verdicts = new Map<string, Verdict>();
     beforeAll(() => {
       // In a process of its own: the test runner's module loader makes exploring several times slower.
-      const run = spawnSync(NODE, ['--conditions=@mmkit/source', MAIN, 'litmus', '--arch', arch, '--json'], {
-        encoding: 'utf8',
-      });
+      const run = spawnSync(
+        NODE,
+        ['--conditions=@mmkit/source', MAIN, 'litmus', ...tests.map((test) => test.name), '--arch', arch, '--json'],
+        {
+          encoding: 'utf8',
+        },
+      );
       if (run.status !== 0) throw new Error(`exit ${run.status}: ${run.stderr}${run.stdout}`);
       const report = JSON.parse(run.stdout) as { tests: Verdict[] };
       verdicts = new Map(report.tests.map((test) => [test.name, test]));
@@ -45,11 +49,13 @@ describe.each(['x86_64', 'arm64'])(
 );
 
 describe('the command', () => {
-  it('exits 1 when a verdict is not the expected one', () => {
+  it('exits 1 when a verdict is not the expected one', async () => {
     const toy = litmusTests(archFormat('x86_64')).find((test) => test.name === 'toy-fork-no-seq')!;
     const lines: string[] = [];
     const wrong = { ...toy, expect: 'never' as const };
-    expect(litmusCommand([], { arch: 'x86_64' }, (line) => lines.push(line), [wrong])).toBe(1);
+    const source = { file: null, arch: 'x86_64', name: toy.name };
+    const print = (line: string): void => void lines.push(line);
+    expect(await exploreTests([{ source, test: wrong }], { arch: 'x86_64' }, print)).toBe(1);
     expect(lines.join('\n')).toMatch(/^WRONG toy-fork-no-seq/);
   });
 });

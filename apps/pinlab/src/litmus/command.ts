@@ -1,19 +1,37 @@
-/** `pinlab litmus`: explore the tests, or replay one schedule of one of them. */
-import { explore, formatTimeline, replay } from '@mmkit/explore';
+/** `pinlab litmus`: explore tests, the repository's or the user's, or replay one schedule of one of them. */
+import { availableParallelism } from 'node:os';
+import {
+  type ExploreResult,
+  formatTimeline,
+  formatVerdict,
+  judgeLitmus,
+  type LitmusTest,
+  type LitmusVerdict,
+  replay,
+  shrinkSchedule,
+} from '@mmkit/explore';
 import { BadInput, EXIT_FAILED, EXIT_OK } from '../exit.ts';
-import { archFormat } from '../arch.ts';
-import { type LitmusTest, litmusTests } from './tests.ts';
+import { createPool, runTest } from './run.ts';
+import { type Selected, selectTests } from './select.ts';
+import { parseStrategy, type Search } from './strategy.ts';
+import { printTable } from './table.ts';
 
 export interface LitmusOptions {
   readonly json?: boolean;
   readonly schedule?: string;
   readonly arch: string;
+  /** Default: exhaustive. */
+  readonly strategy?: string;
+  /** Threads (default 1). */
+  readonly jobs?: string;
+  readonly checkpoint?: string;
+  readonly table?: boolean;
 }
 
-interface LitmusVerdict {
+interface Verdict {
   name: string;
   expect: 'never' | 'reachable';
-  verdict: 'never' | 'reachable' | 'unknown';
+  verdict: LitmusVerdict;
   schedules: number;
   failures: number;
   exhaustive: boolean;
@@ -21,59 +39,95 @@ interface LitmusVerdict {
   seconds: number;
 }
 
-/** Explores `names` of `all` (by default the tests of the architecture; none: every one), or replays one; the exit code. */
-export function litmusCommand(
-  names: string[],
+/** Explores `names` (by default every test of the repository), or replays one; the exit code. */
+export async function litmusCommand(
+  names: readonly string[],
   options: LitmusOptions,
   print: (text: string) => void,
-  all: readonly LitmusTest[] = litmusTests(archFormat(options.arch)),
-): number {
-  const tests = names.length === 0 ? all : names.map((name) => find(name, all));
+): Promise<number> {
+  return exploreTests(await selectTests(names, options.arch), options, print);
+}
+
+/** The same of tests at hand. */
+export async function exploreTests(
+  tests: readonly Selected[],
+  options: LitmusOptions,
+  print: (text: string) => void,
+): Promise<number> {
   if (options.schedule !== undefined) {
-    if (tests.length !== 1 || names.length !== 1) throw new BadInput('--schedule needs the name of one test');
-    return replayOne(tests[0]!, options.schedule, print);
+    if (tests.length !== 1) throw new BadInput('--schedule needs the name of one test');
+    return replayOne(tests[0]!.test, options.schedule, print);
   }
-  const verdicts: LitmusVerdict[] = [];
-  for (const test of tests) {
-    const verdict = run(test);
-    verdicts.push(verdict);
-    if (options.json !== true) print(describe(test, verdict));
+  if (options.table === true) return printTable(tests, print);
+  const search = parseStrategy(options.strategy ?? 'exhaustive');
+  const jobs = parseJobs(options.jobs ?? '1');
+  const checkpoint = options.checkpoint ?? null;
+  if (checkpoint !== null && (tests.length !== 1 || jobs > 1)) {
+    throw new BadInput('--checkpoint needs the name of one test, and one job');
+  }
+  const pool = jobs > 1 ? createPool(jobs) : null;
+  const verdicts: Verdict[] = [];
+  try {
+    // With threads, all at once; without, one after the other.
+    const ahead = pool === null ? [] : tests.map((selected) => runTest(selected, search, pool, null));
+    // Whichever fails first is told below; the others must not be unheard.
+    for (const done of ahead) done.catch(() => undefined);
+    for (const [i, selected] of tests.entries()) {
+      const { test } = selected;
+      const { result, seconds } = await (ahead[i] ?? runTest(selected, search, null, checkpoint));
+      const schedule = result.first === null ? null : shrunk(test, result.first.schedule);
+      verdicts.push(verdictOf(test, result, schedule, seconds));
+      if (options.json === true) continue;
+      print(describe(test, result, schedule, seconds, search));
+      if (tests.length === 1 && schedule !== null) print(`\n${formatTimeline(replay(test.scenario, schedule))}`);
+    }
+  } finally {
+    await pool?.destroy();
   }
   if (options.json === true) print(JSON.stringify({ tests: verdicts }, null, 2));
-  return verdicts.every((verdict) => verdict.verdict === verdict.expect) ? EXIT_OK : EXIT_FAILED;
+  // What a bounded search has not found is no wrong verdict.
+  const wrong = verdicts.some(
+    ({ verdict, expect }) => verdict !== expect && (verdict !== 'unknown' || expect !== 'never'),
+  );
+  return wrong ? EXIT_FAILED : EXIT_OK;
 }
 
-function find(name: string, all: readonly LitmusTest[]): LitmusTest {
-  const test = all.find((t) => t.name === name);
-  if (test === undefined)
-    throw new BadInput(`no litmus test '${name}'; there are: ${all.map((t) => t.name).join(', ')}`);
-  return test;
+/** The same failure with the fewest preemptions found in a short search. */
+function shrunk(test: LitmusTest, schedule: string): string {
+  return shrinkSchedule(test.scenario, schedule, { maxSchedules: 2000 }).schedule;
 }
 
-function run(test: LitmusTest): LitmusVerdict {
-  const start = performance.now();
-  const { schedules, failures, exhaustive, first } = explore(test.scenario);
-  const seconds = (performance.now() - start) / 1000;
-  const verdict = failures > 0 ? 'reachable' : exhaustive ? 'never' : 'unknown';
-  const found = first === null ? {} : { schedule: first.schedule };
+function parseJobs(text: string): number {
+  const jobs = Number(text);
+  const most = Math.max(64, availableParallelism());
+  if (!/^\d+$/.test(text) || jobs < 1 || jobs > most)
+    throw new BadInput(`--jobs: expected 1 to ${most}, got '${text}'`);
+  return jobs;
+}
+
+function verdictOf(test: LitmusTest, result: ExploreResult, schedule: string | null, seconds: number): Verdict {
+  const { schedules, failures, exhaustive } = result;
+  const found = schedule === null ? {} : { schedule };
+  const verdict = judgeLitmus(test, result);
   return { name: test.name, expect: test.expect, verdict, schedules, failures, exhaustive, ...found, seconds };
 }
 
-function describe(test: LitmusTest, v: LitmusVerdict): string {
-  const mark = v.verdict === v.expect ? 'ok   ' : 'WRONG';
-  const answer =
-    v.verdict === 'reachable'
-      ? `reachable in ${v.failures} of ${v.schedules} schedules, first: ${v.schedule}`
-      : v.verdict === 'never'
-        ? `never, in all ${v.schedules} schedules`
-        : `not found in the first ${v.schedules} schedules`;
-  return `${mark} ${test.name.padEnd(16)} ${test.question}\n      ${answer} (${v.seconds.toFixed(2)} s)`;
+function describe(
+  test: LitmusTest,
+  result: ExploreResult,
+  schedule: string | null,
+  seconds: number,
+  search: Search,
+): string {
+  const verdict = judgeLitmus(test, result);
+  const mark = verdict === test.expect ? 'ok   ' : verdict === 'unknown' ? '?    ' : 'WRONG';
+  const answer = formatVerdict(test, result, search.bound, schedule ?? undefined);
+  return `${mark} ${test.name.padEnd(16)} ${test.question}\n      ${answer} (${seconds.toFixed(2)} s)`;
 }
 
 function replayOne(test: LitmusTest, schedule: string, print: (text: string) => void): number {
   try {
-    const result = replay(test.scenario, schedule);
-    print(formatTimeline(result));
+    print(formatTimeline(replay(test.scenario, schedule)));
     return EXIT_OK;
   } catch (error) {
     if (error instanceof RangeError) throw new BadInput(error.message);

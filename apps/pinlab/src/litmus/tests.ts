@@ -1,33 +1,19 @@
 /** The litmus tests by name. */
-import type { Scenario } from '@mmkit/explore';
+import type { LitmusTest } from '@mmkit/explore';
 import type { Format } from '@mmkit/pgtable';
 import { forkScenario, zapScenario } from './scenarios.ts';
-import { toyForkScenario } from './toy-scenario.ts';
+import { cowTests } from './toys/cow.ts';
+import { faultTests } from './toys/faults.ts';
+import { forkTests } from './toys/fork.ts';
+import { migrateTests } from './toys/migrate.ts';
+import { rwsemTests } from './toys/rwsem.ts';
+import { tableTests } from './toys/table.ts';
+import { zapTests } from './toys/zap.ts';
 
-export interface LitmusTest {
-  readonly name: string;
-  /** What is asked, in one line. */
-  readonly question: string;
-  /** "never": no schedule may fail; "reachable": some schedule must. */
-  readonly expect: 'never' | 'reachable';
-  readonly scenario: Scenario;
-}
-
-/** All of them, on the tables of `format`. */
+/** The tests of the tour: gup-fast against fork and zap, on the tables of `format`. */
 export function litmusTests(format: Format): readonly LitmusTest[] {
   return [
-    {
-      name: 'toy-fork',
-      question: 'toy table: gup-fast against fork, with the write-protect sequence: does a pinned page stay shared?',
-      expect: 'never',
-      scenario: toyForkScenario(true),
-    },
-    {
-      name: 'toy-fork-no-seq',
-      question: 'toy table: the same without the sequence (Linux 5.9 and 5.10)',
-      expect: 'reachable',
-      scenario: toyForkScenario(false),
-    },
+    ...forkTests,
     {
       name: 'fork',
       question: 'pin_user_pages_fast against fork, Linux 6.18: does a pinned page stay shared?',
@@ -59,6 +45,19 @@ export function litmusTests(format: Format): readonly LitmusTest[] {
       scenario: zapScenario(format, { flushByIpi: false, fastRecheck: false }),
     },
     ...(format.flushBroadcasts ? [] : [zapIpi(format)]),
+  ];
+}
+
+/** Every test of the repository: those of the tour, and toys of the other races. */
+export function allTests(format: Format): readonly LitmusTest[] {
+  return [
+    ...litmusTests(format),
+    ...zapTests,
+    ...tableTests,
+    ...cowTests,
+    ...faultTests,
+    ...migrateTests,
+    ...rwsemTests,
   ];
 }
 
