@@ -31,7 +31,7 @@ const FLOORS: Readonly<Record<string, readonly [traces: number, ...levels: numbe
   shared: [14, 14, 14, 14, 14],
   swap: [13, 4, 4, 0, 0],
   swapc: [12, 4, 4, 0, 0],
-  thp: [15, 14, 14, 0, 0],
+  thp: [15, 15, 15, 15, 15],
   uffd: [18, 0, 0, 0, 0],
 };
 

@@ -12,7 +12,7 @@ const root = allocRoot(tables);
 const mm = new Mm(memory, root, createRwsem('mmap_lock'), createVmaTree(), () => 0);
 
 const pfn = allocPages(phys, GFP_HIGHUSER_MOVABLE, 0);
-folioAddNewAnonRmap(phys, pfn, 1, 0x400);
+folioAddNewAnonRmap(mm, pfn, 1, 0x400);
 mapRange(tables, root, 0x40_0000, 0x40_1000, pfn, E_USER | E_WRITE | E_DIRTY);
 mm.anonPages++;
 tryGrabFolio(phys, pfn, 1, FOLL_PIN); // a device works on the page …

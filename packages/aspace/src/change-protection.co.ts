@@ -26,9 +26,11 @@ import type { Vma } from '@mmkit/vma';
 import { vmaPageProt } from './file-vma.ts';
 import { flushTlbRange } from './flush.co.ts';
 import { folioTestAnon, pageAnonExclusive, ptlUnlock } from './folio.ts';
+import { hugePageSize } from './huge.ts';
 import { ptlLock } from './lock.co.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { vmNormalPage } from './prot.ts';
+import { splitHugePmd } from './split-huge.co.ts';
 
 /** What an entry has of its VMA. */
 const RIGHTS = E_WRITE | E_USER | E_EXEC | E_PROTNONE;
@@ -41,7 +43,12 @@ export function* changeProtection(mm: Mm, vma: Vma, start: number, end: number):
   const decoded = createDecoded();
   const cursor = createCursor(start, end);
   while (nextRun(tables, mm.words[MM_ROOT]!, cursor)) {
-    const { table, index, count } = cursor;
+    const { table, index, count, level, address } = cursor;
+    if (level > 0 && (start > address || end < address + hugePageSize(mm.memory))) {
+      yield* splitHugePmd(mm, address);
+      cursor.next = Math.max(start, address);
+      continue;
+    }
     yield* ptlLock(mm.memory, table);
     for (let at = index; at < index + count; at++) {
       readEntry(tables, table, at, entry);
@@ -49,11 +56,11 @@ export function* changeProtection(mm: Mm, vma: Vma, start: number, end: number):
       yield P_PROTECT;
       // One step with the write below: the hardware may mark the entry at any time.
       readEntry(tables, table, at, entry);
-      format.decode(entry.lo, entry.hi, 0, decoded);
+      format.decode(entry.lo, entry.hi, level, decoded);
       if (decoded.kind !== ENTRY_LEAF) continue;
       decoded.flags = (decoded.flags & ~RIGHTS) | prot;
       if (canChangeWritable(mm, vma, decoded)) decoded.flags |= E_WRITE;
-      format.encode(decoded, 0, entry);
+      format.encode(decoded, level, entry);
       writeEntry(tables, table, at, entry);
     }
     ptlUnlock(mm.memory, table);

@@ -20,8 +20,10 @@ import {
   nextRun,
   readEntry,
   setDecoded,
+  tableAtAlloc,
   writeEntry,
 } from '@mmkit/pgtable';
+import type { Cursor } from '@mmkit/pgtable';
 import { allocPagesNowait, copyFrame, folioMaybeDmaPinned, getPage, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
 import { writeSeqBegin, writeSeqEnd } from '@mmkit/task/sched';
 import { isCowMapping, VM_MAYBE_GUARD, VM_SHARED } from '@mmkit/vma';
@@ -30,15 +32,18 @@ import { anonVmaId, linearPageIndex } from './anon.ts';
 import {
   folioAddNewAnonRmap,
   folioDupAnonRmap,
+  folioDupAnonRmapPmd,
   folioTestAnon,
   ptlTrylock,
   ptlUnlock,
   pageAnonExclusive,
 } from './folio.ts';
+import { depositTable, hugeNormalFolio } from './huge.ts';
 import { ptlLock } from './lock.co.ts';
 import { MM_FLAGS, MM_ROOT, MM_WRITE_PROTECT_SEQ, Mm, MMF_HAS_PINNED } from './mm.ts';
 import { maybeMkwrite, vmNormalPage, vmPageProt } from './prot.ts';
 import { countRss, folioAddFileRmap } from './rmap.ts';
+import { splitHugePmdLocked } from './split-huge.co.ts';
 
 /**
  * Copies the entries of `vma` from `src` to `dst`, where `copy` is the child's VMA. 0, or -ENOMEM: `dst` then holds a part,
@@ -59,6 +64,11 @@ function* copyRuns(dst: Mm, src: Mm, vma: Vma, copy: Vma): Task<number> {
   const { memory } = src;
   const cursor = createCursor(vma.start, vma.end);
   while (nextRun(memory.tables, src.words[MM_ROOT]!, cursor)) {
+    if (cursor.level > 0) {
+      const error = yield* copyHugePmd(dst, src, cursor);
+      if (error !== 0) return error;
+      continue;
+    }
     const to = leafTableAlloc(memory.tables, dst.words[MM_ROOT]!, cursor.address);
     if (to < 0) return to;
     // Only truncation may know the child's table yet (i_mmap), and it holds no other page-table lock.
@@ -73,6 +83,58 @@ function* copyRuns(dst: Mm, src: Mm, vma: Vma, copy: Vma): Task<number> {
     ptlUnlock(memory, to);
     if (error !== 0) return error;
   }
+  return 0;
+}
+
+/**
+ * Copies the large entry the cursor has found (copy_huge_pmd): 0 or -ENOMEM. One whose folio may be pinned is split instead,
+ * and its pages are copied one by one next. Another VMA never has a part of it: VMAs that end inside split it.
+ */
+function* copyHugePmd(dst: Mm, src: Mm, cursor: Cursor): Task<number> {
+  const { memory } = src;
+  const { tables, format, phys, policy } = memory;
+  const { table, index, address } = cursor;
+  const to = tableAtAlloc(tables, dst.words[MM_ROOT]!, address, 1);
+  if (to < 0) return to;
+  const leaves = tables.allocTable();
+  if (leaves < 0) return leaves;
+  const entry = createEntry();
+  const decoded = createDecoded();
+  if (!ptlTrylock(memory, to)) yield* ptlLock(memory, to);
+  yield* ptlLock(memory, table);
+  readEntry(tables, table, index, entry);
+  format.decode(entry.lo, entry.hi, 1, decoded);
+  const folio = decoded.kind === ENTRY_LEAF ? hugeNormalFolio(decoded) : -1;
+  let refused = decoded.kind !== ENTRY_LEAF;
+  if (folio >= 0) {
+    yield P_FORK_TEST;
+    const pinned = (src.words[MM_FLAGS]! & MMF_HAS_PINNED) !== 0 && folioMaybeDmaPinned(phys, folio);
+    refused = policy.earlyCopy && pinned && pageAnonExclusive(phys, folio);
+    if (refused) yield* splitHugePmdLocked(src, table, address);
+  }
+  if (refused) {
+    tables.freeTable(leaves);
+    cursor.next = address;
+  } else {
+    if (folio >= 0) {
+      folioDupAnonRmapPmd(dst, folio);
+      getPage(phys, folio);
+      dst.anonPages += tables.entries;
+    }
+    yield P_FORK_WRPROTECT;
+    // A CPU may have set accessed or dirty since: read again, change, write, in one step.
+    readEntry(tables, table, index, entry);
+    format.decode(entry.lo, entry.hi, 1, decoded);
+    decoded.flags &= ~E_WRITE;
+    format.encode(decoded, 1, entry);
+    writeEntry(tables, table, index, entry);
+    decoded.flags &= ~(E_YOUNG | E_UFFD_WP);
+    format.encode(decoded, 1, entry);
+    depositTable(memory, to, leaves);
+    writeEntry(tables, to, index, entry);
+  }
+  ptlUnlock(memory, table);
+  ptlUnlock(memory, to);
   return 0;
 }
 
@@ -97,7 +159,7 @@ function* copyEntry(
       yield P_FORK_TEST;
       const pinned = (src.words[MM_FLAGS]! & MMF_HAS_PINNED) !== 0 && folioMaybeDmaPinned(phys, pfn);
       if (policy.earlyCopy && pinned && pageAnonExclusive(phys, pfn)) return copyNow(dst, vma, pfn, to, index, address);
-      folioDupAnonRmap(phys, pfn);
+      folioDupAnonRmap(dst, pfn);
     } else folioAddFileRmap(phys, pfn);
     getPage(phys, pfn);
     countRss(dst, pfn, 1);
@@ -124,7 +186,7 @@ function copyNow(dst: Mm, vma: Vma, pfn: number, to: number, index: number, addr
   const copy = allocPagesNowait(phys, GFP_HIGHUSER_MOVABLE, 0);
   if (copy < 0) return -ENOMEM;
   copyFrame(phys, copy, pfn);
-  folioAddNewAnonRmap(phys, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+  folioAddNewAnonRmap(dst, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
   dst.anonPages++;
   const decoded = createDecoded();
   const entry = createEntry();

@@ -11,7 +11,9 @@ import {
   createCursor,
   createDecoded,
   createEntry,
+  ENTRY_LEAF,
   ENTRY_NONE,
+  findEntry,
   leafIndex,
   leafTableAlloc,
   nextRun,
@@ -43,6 +45,7 @@ function* markRange(mm: Mm, start: number, end: number): Task<number> {
   const decoded = createDecoded();
   let address = start;
   while (address < end) {
+    if (isHugeMapped(mm, address)) return address;
     const table = leafTableAlloc(tables, mm.words[MM_ROOT]!, address);
     if (table < 0) return table;
     yield* ptlLock(memory, table);
@@ -66,6 +69,18 @@ function* markRange(mm: Mm, start: number, end: number): Task<number> {
   return end;
 }
 
+/** True when a large entry maps `address`. */
+function isHugeMapped({ memory, words }: Mm, address: number): boolean {
+  const cursor = createCursor(address, address);
+  findEntry(memory.tables, words[MM_ROOT]!, address, cursor);
+  if (cursor.level !== 1) return false;
+  const entry = createEntry();
+  const decoded = createDecoded();
+  readEntry(memory.tables, cursor.table, cursor.index, entry);
+  memory.format.decode(entry.lo, entry.hi, 1, decoded);
+  return decoded.kind === ENTRY_LEAF;
+}
+
 /** Takes the guards out of [start, end); everything else stays. */
 export function* guardRemove(mm: Mm, start: number, end: number): Task<void> {
   const { memory } = mm;
@@ -74,6 +89,7 @@ export function* guardRemove(mm: Mm, start: number, end: number): Task<void> {
   const decoded = createDecoded();
   const cursor = createCursor(start, end);
   while (nextRun(tables, mm.words[MM_ROOT]!, cursor)) {
+    if (cursor.level > 0) continue;
     yield* ptlLock(memory, cursor.table);
     for (let i = 0; i < cursor.count; i++) {
       readEntry(tables, cursor.table, cursor.index + i, entry);

@@ -20,7 +20,10 @@ import {
 } from '@mmkit/pgtable';
 import {
   clearFlag,
-  pageMapCount,
+  compoundHead,
+  folioMapcount,
+  folioMaybeMappedShared,
+  folioNrPages,
   PG_ACTIVE,
   PG_DIRTY,
   PG_REFERENCED,
@@ -28,12 +31,14 @@ import {
   PG_UNEVICTABLE,
   testFlag,
 } from '@mmkit/phys';
+import { folioPteBatch } from './batch.ts';
 import { flushTlbRange } from './flush.co.ts';
 import { folioTestAnon, ptlUnlock } from './folio.ts';
 import { ptlLock } from './lock.co.ts';
 import type { Memory } from './memory.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { vmNormalPage } from './prot.ts';
+import { splitMappedFolio } from './split-folio.co.ts';
 
 /** Anonymous pages of [start, end) may be dropped instead of swapped, until they are written again. */
 export function* lazyfreeRange(mm: Mm, start: number, end: number): Task<void> {
@@ -45,56 +50,88 @@ export function* coldRange(mm: Mm, start: number, end: number): Task<void> {
   yield* changePages(mm, start, end, E_YOUNG, markCold);
 }
 
-/** Clears the bits `clear` of the entries whose page `mark` has accepted. */
-function* changePages(
-  mm: Mm,
-  start: number,
-  end: number,
-  clear: number,
-  mark: (memory: Memory, pfn: number) => boolean,
-): Task<void> {
+/**
+ * Pages of [start, end) would be written out (MADV_PAGEOUT): where nothing swaps, only large folios of which a part lies in
+ * the range are split.
+ */
+export function* pageoutRange(mm: Mm, start: number, end: number): Task<void> {
+  yield* changePages(mm, start, end, 0, () => false);
+}
+
+/** Decides about a folio, `pages` of which one address space maps here, one after the other: false leaves it alone. */
+type Mark = (memory: Memory, folio: number, mappings: number) => boolean;
+
+/**
+ * Clears the bits `clear` of the entries whose folio `mark` has accepted. A large folio that does not lie whole in the range
+ * is split first; if it cannot be, or others map it too, it is left alone.
+ */
+function* changePages(mm: Mm, start: number, end: number, clear: number, mark: Mark): Task<void> {
   const { memory } = mm;
-  const { tables, format } = memory;
+  const { tables, format, phys } = memory;
   const entry = createEntry();
   const decoded = createDecoded();
   const cursor = createCursor(start, end);
   let changed = false;
   while (nextRun(tables, mm.words[MM_ROOT]!, cursor)) {
-    yield* ptlLock(memory, cursor.table);
-    for (let index = cursor.index; index < cursor.index + cursor.count; index++) {
-      readEntry(tables, cursor.table, index, entry);
-      format.decode(entry.lo, entry.hi, 0, decoded);
+    const { table, index, count, level, address } = cursor;
+    let partial = -1;
+    let at = index;
+    yield* ptlLock(memory, table);
+    for (let pages = 1; at < index + count; at += pages) {
+      pages = 1;
+      readEntry(tables, table, at, entry);
+      format.decode(entry.lo, entry.hi, level, decoded);
       const pfn = decoded.kind === ENTRY_LEAF ? vmNormalPage(decoded) : -1;
-      if (pfn < 0 || !mark(memory, pfn) || (decoded.flags & clear) === 0) continue;
-      decoded.flags &= ~clear;
-      format.encode(decoded, 0, entry);
-      writeEntry(tables, cursor.table, index, entry);
-      changed = true;
+      if (pfn < 0) continue;
+      const nr = folioNrPages(phys, pfn);
+      if (level === 0) pages = folioPteBatch(memory, cursor, at, pfn);
+      const whole = level > 0 ? start <= address && address + format.spans[1]! <= end : pages === nr;
+      if (nr > 1 && (level > 0 || !whole) && folioMaybeMappedShared(phys, pfn)) continue;
+      if (!whole) {
+        partial = pfn;
+        break;
+      }
+      if (!mark(memory, pfn, level > 0 ? 1 : pages)) continue;
+      for (let i = at; i < at + pages; i++) {
+        readEntry(tables, table, i, entry);
+        format.decode(entry.lo, entry.hi, level, decoded);
+        if ((decoded.flags & clear) === 0) continue;
+        decoded.flags &= ~clear;
+        format.encode(decoded, level, entry);
+        writeEntry(tables, table, i, entry);
+        changed = true;
+      }
     }
-    ptlUnlock(memory, cursor.table);
+    ptlUnlock(memory, table);
+    if (partial < 0) continue;
+    const here = level > 0 ? Math.max(start, address) : address + (at - index) * phys.pageSize;
+    if (yield* splitMappedFolio(mm, here, partial)) cursor.next = here;
+    else if (level === 0) cursor.next = here + folioPteBatch(memory, cursor, at, partial) * phys.pageSize;
   }
   if (changed) yield* flushTlbRange(mm, start, end);
 }
 
 /** False leaves the page alone: it is dirty, and others map it or hold its lock. */
-function markLazyfree(memory: Memory, pfn: number): boolean {
+function markLazyfree(memory: Memory, page: number, mappings: number): boolean {
   const { phys } = memory;
-  if (testFlag(phys, pfn, PG_DIRTY)) {
-    if (!folioTrylock(memory, pfn)) return false;
-    const alone = pageMapCount(phys, pfn) === 1;
-    if (alone) clearFlag(phys, pfn, PG_DIRTY);
-    folioUnlock(memory, pfn);
+  const folio = compoundHead(phys, page);
+  if (testFlag(phys, folio, PG_DIRTY)) {
+    if (!folioTrylock(memory, folio)) return false;
+    const alone = folioMapcount(phys, folio) === mappings;
+    if (alone) clearFlag(phys, folio, PG_DIRTY);
+    folioUnlock(memory, folio);
     if (!alone) return false;
   }
-  if (folioTestAnon(phys, pfn) && !testFlag(phys, pfn, PG_UNEVICTABLE)) {
-    clearFlag(phys, pfn, PG_SWAPBACKED | PG_ACTIVE | PG_REFERENCED);
+  if (folioTestAnon(phys, folio) && !testFlag(phys, folio, PG_UNEVICTABLE)) {
+    clearFlag(phys, folio, PG_SWAPBACKED | PG_ACTIVE | PG_REFERENCED);
   }
   return true;
 }
 
-function markCold(memory: Memory, pfn: number): boolean {
+function markCold(memory: Memory, page: number, mappings: number): boolean {
   const { phys } = memory;
-  if (pageMapCount(phys, pfn) !== 1) return false;
-  clearFlag(phys, pfn, PG_ACTIVE | PG_REFERENCED);
+  const folio = compoundHead(phys, page);
+  if (folioMapcount(phys, folio) !== mappings) return false;
+  clearFlag(phys, folio, PG_ACTIVE | PG_REFERENCED);
   return true;
 }

@@ -9,12 +9,20 @@ import { Sched } from '@mmkit/task';
 import { linux6_18 } from './policy.ts';
 import type { Policy } from './policy.ts';
 
-/** Event counts, named as in /proc/vmstat. */
+/** Event counts, named as in /proc/vmstat (pgfault, thp_fault_alloc, …). */
 export class MemoryStat {
   /** Page faults handled, retries left out (A.10). */
   pgfault: number;
   /** Of those, the ones that touched storage. */
   pgmajfault: number;
+  /** Huge pages that faults mapped, the huge zero page apart. */
+  thpFaultAlloc: number;
+  /** Faults that would have mapped one and had no memory for it. */
+  thpFaultFallback: number;
+  /** Huge pages made of small ones. */
+  thpCollapseAlloc: number;
+  /** Large entries that gave way to small ones. */
+  thpSplitPmd: number;
   /** Pages taken by gup-fast (ours, not Linux's). */
   gupFast: number;
   /** Pages taken by the slow path (ours). */
@@ -23,6 +31,10 @@ export class MemoryStat {
   constructor() {
     this.pgfault = 0;
     this.pgmajfault = 0;
+    this.thpFaultAlloc = 0;
+    this.thpFaultFallback = 0;
+    this.thpCollapseAlloc = 0;
+    this.thpSplitPmd = 0;
     this.gupFast = 0;
     this.gupSlow = 0;
   }
@@ -43,6 +55,12 @@ export class Memory {
   readonly stat: MemoryStat;
   /** Told where Linux would WARN_ON_ONCE and go on. */
   readonly warn: (what: string) => void;
+  /** Who gets huge pages of anonymous memory: every VMA, those advised (MADV_HUGEPAGE), none. May be changed at any time. */
+  transparentHugepage: 'always' | 'madvise' | 'never';
+  /** First frame of the huge zero page; -1 until one was needed. huge.ts only. */
+  hugeZeroPfn: number;
+  /** Number of the next address space (`Mm.id`). */
+  nextMmId: number;
   /** Number of the next anon_vma identity (1 and up; it is kept in the owner word of a frame). */
   nextAnonVma: number;
 
@@ -57,6 +75,9 @@ export class Memory {
     this.policy = policy;
     this.stat = new MemoryStat();
     this.warn = warn;
+    this.transparentHugepage = 'madvise';
+    this.hugeZeroPfn = -1;
+    this.nextMmId = 1;
     this.nextAnonVma = 1;
   }
 }

@@ -1,6 +1,8 @@
 /** mlock and munlock of what is mapped already (Linux: mlock_pte_range). Entries are read under the page-table lock. */
 import type { Task } from '@mmkit/base';
 import { createCursor, createDecoded, createEntry, ENTRY_LEAF, nextRun, readEntry } from '@mmkit/pgtable';
+import { folioNrPages } from '@mmkit/phys';
+import { folioPteBatch } from './batch.ts';
 import { ptlUnlock } from './folio.ts';
 import { ptlLock } from './lock.co.ts';
 import { mlockFolio, munlockFolio } from './mlock.ts';
@@ -18,9 +20,16 @@ export function* mlockRange(mm: Mm, start: number, end: number, locked: boolean)
     yield* ptlLock(memory, cursor.table);
     for (let at = cursor.index; at < cursor.index + cursor.count; at++) {
       readEntry(tables, cursor.table, at, entry);
-      format.decode(entry.lo, entry.hi, 0, decoded);
+      format.decode(entry.lo, entry.hi, cursor.level, decoded);
       const pfn = decoded.kind === ENTRY_LEAF ? vmNormalPage(decoded) : -1;
       if (pfn < 0) continue;
+      let pages = 1;
+      if (cursor.level === 0) {
+        pages = folioPteBatch(memory, cursor, at, pfn);
+        at += pages - 1;
+        // Of a large folio that single entries map only a whole one is locked; the rest is left to reclaim.
+        if (locked && pages < folioNrPages(phys, pfn)) continue;
+      }
       if (locked) mlockFolio(phys, pfn);
       else munlockFolio(phys, pfn);
     }

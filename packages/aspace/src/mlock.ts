@@ -7,6 +7,7 @@ import {
   clearFlag,
   COLD_PREV,
   COLD_WORDS,
+  compoundHead,
   PG_LOCKED,
   PG_MLOCKED,
   PG_UNEVICTABLE,
@@ -32,18 +33,21 @@ export function munlockVmaFolio(phys: Phys, vma: Vma, pfn: number): void {
  * its lock is taken, which is not waited for. Counted once, however many locked VMAs map it.
  */
 export function mlockFound(phys: Phys, pfn: number): void {
-  if (!testFlag(phys, pfn, PG_LOCKED) && !testFlag(phys, pfn, PG_MLOCKED)) mlockFolio(phys, pfn);
+  const folio = compoundHead(phys, pfn);
+  if (!testFlag(phys, folio, PG_LOCKED) && !testFlag(phys, folio, PG_MLOCKED)) mlockFolio(phys, folio);
 }
 
-/** One mlocked mapping more. */
-export function mlockFolio(phys: Phys, pfn: number): void {
+/** One mlocked mapping more of the folio that holds `page`. */
+export function mlockFolio(phys: Phys, page: number): void {
+  const pfn = compoundHead(phys, page);
   const at = pfn * COLD_WORDS + COLD_PREV;
   phys.cold[at] = testFlag(phys, pfn, PG_MLOCKED) ? phys.cold[at]! + 1 : 1;
   setFlag(phys, pfn, PG_MLOCKED | PG_UNEVICTABLE);
 }
 
-/** One mlocked mapping less; nothing for a page that has none. */
-export function munlockFolio(phys: Phys, pfn: number): void {
+/** One mlocked mapping less; nothing for a folio that has none. */
+export function munlockFolio(phys: Phys, page: number): void {
+  const pfn = compoundHead(phys, page);
   if (!testFlag(phys, pfn, PG_MLOCKED)) return;
   const at = pfn * COLD_WORDS + COLD_PREV;
   phys.cold[at] = phys.cold[at]! - 1;

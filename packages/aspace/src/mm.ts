@@ -66,6 +66,8 @@ export interface MmapLock {
 
 export class Mm {
   readonly memory: Memory;
+  /** 1 and up, not used again: how a large folio tells who maps it (mm_id). */
+  readonly id: number;
   readonly words: Int32Array;
   /** mmap_lock. Taken and given back by `mmapReadLock` and its family alone. */
   readonly lock: RwSem | MmapLock;
@@ -87,11 +89,14 @@ export class Mm {
   rlimitStack: number;
   /** CAP_IPC_LOCK: RLIMIT_MEMLOCK is not for it. */
   capIpcLock: boolean;
+  /** It gets no huge pages (prctl PR_SET_THP_DISABLE); children inherit it. */
+  thpDisabled: boolean;
   /** VM_LOCKED and VM_LOCKONFAULT for every new VMA (def_flags, mlockall). Under mmap_lock for writing. */
   defFlags: number;
 
   constructor(memory: Memory, root: number, lock: RwSem | MmapLock, vmas: VmaTree, faultHandler: FaultHandler) {
     this.memory = memory;
+    this.id = memory.nextMmId++;
     this.words = new Int32Array(4);
     this.words[MM_ROOT] = root;
     this.lock = lock;
@@ -107,6 +112,7 @@ export class Mm {
     this.rlimitMemlock = DEFAULT_MEMLOCK;
     this.rlimitStack = DEFAULT_STACK;
     this.capIpcLock = false;
+    this.thpDisabled = false;
     this.defFlags = 0;
   }
 

@@ -19,13 +19,20 @@ import {
   ENTRY_LEAF,
   leafIndex,
   leafTableAlloc,
+  levelIndex,
   nextRun,
+  readEntry,
+  tableAt,
+  tableAtAlloc,
   writeEntry,
 } from '@mmkit/pgtable';
+import type { Cursor } from '@mmkit/pgtable';
 import { flushTlbRange } from './flush.co.ts';
 import { ptlUnlock } from './folio.ts';
+import { depositTable, hugePageSize, withdrawTable } from './huge.ts';
 import { ptlLock } from './lock.co.ts';
 import { MM_ROOT, Mm } from './mm.ts';
+import { splitHugePmd } from './split-huge.co.ts';
 
 /**
  * Moves the entries of [from, from + length) to `to` on (bytes, page-aligned, not overlapping; nothing is mapped there).
@@ -37,8 +44,21 @@ export function* moveTables(mm: Mm, from: number, to: number, length: number, iM
   const { tables, format } = memory;
   const root = mm.words[MM_ROOT]!;
   const span = format.spans[0]!;
+  const huge = hugePageSize(memory);
   const cursor = createCursor(from, from + length);
   while (nextRun(tables, root, cursor)) {
+    const start = Math.max(from, cursor.address);
+    const together = start % huge === 0 && (start - from + to) % huge === 0 && start + huge <= from + length;
+    if (together && iMmapLock === null && (cursor.level > 0 || cursor.count === tables.entries)) {
+      const error = yield* moveTogether(mm, cursor, start - from + to);
+      if (error < 0) return start - from;
+      if (error === 0) continue;
+    }
+    if (cursor.level > 0) {
+      yield* splitHugePmd(mm, cursor.address);
+      cursor.next = start;
+      continue;
+    }
     // A run lies in one old table; it may straddle two new ones.
     let index = cursor.index;
     const last = index + cursor.count;
@@ -56,6 +76,36 @@ export function* moveTables(mm: Mm, from: number, to: number, length: number, iM
     }
   }
   return length;
+}
+
+/**
+ * Moves the large entry the cursor has found (move_huge_pmd), or the leaf table of its run (move_normal_pmd): 0; -ENOMEM; 1
+ * when it must be done entry by entry, as something is at the new place.
+ */
+function* moveTogether(mm: Mm, cursor: Cursor, target: number): Task<number> {
+  const { memory } = mm;
+  const { tables, format } = memory;
+  const root = mm.words[MM_ROOT]!;
+  const toTable = tableAtAlloc(tables, root, target, 1);
+  if (toTable < 0) return toTable;
+  const fromTable = tableAt(tables, root, cursor.address, 1);
+  const fromIndex = levelIndex(format, 1, cursor.address);
+  const toIndex = levelIndex(format, 1, target);
+  const entry = createEntry();
+  yield* ptlLock(memory, fromTable);
+  if (toTable !== fromTable) yield* ptlLock(memory, toTable);
+  readEntry(tables, toTable, toIndex, entry);
+  const free = (entry.lo | entry.hi) === 0;
+  if (free) {
+    clearEntry(tables, fromTable, fromIndex, entry);
+    const deposited = cursor.level > 0 && toTable !== fromTable;
+    if (deposited) depositTable(memory, toTable, withdrawTable(memory, fromTable));
+    writeEntry(tables, toTable, toIndex, entry);
+    yield* flushTlbRange(mm, cursor.address, cursor.address + hugePageSize(memory));
+  }
+  if (toTable !== fromTable) ptlUnlock(memory, toTable);
+  ptlUnlock(memory, fromTable);
+  return free ? 0 : 1;
 }
 
 /** Moves `count` entries between two leaf tables; `old` is the address of the first (move_ptes). */

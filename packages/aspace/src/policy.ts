@@ -24,6 +24,13 @@ export interface Policy {
    */
   readonly reuse: 'exclusive' | 'mapcount';
   /**
+   * Pages of a large folio that only this process maps are reused as a small page is (as observed on 6.18); false: they
+   * are copied (as observed on 6.12).
+   */
+  readonly reuseLarge: boolean;
+  /** A leaf table that MADV_DONTNEED empties, all of it in its range, is freed (as observed on 6.18). */
+  readonly reclaimTables: boolean;
+  /**
    * How GUP gets at a page that FOLL_FORCE|FOLL_WRITE had copied in memory that may not be written (A.9): 'read', by a
    * lookup for reading (up to 4.8.2; C.1); 'cow', by a note that the copy was made, and a dirty entry (up to 5.19);
    * 'exclusive', by a page that is exclusive (6.0).
@@ -87,6 +94,8 @@ export const linux6_18: Policy = Object.freeze({
   rdmaPins: true,
   tableFreeWaits: true,
   reuse: 'exclusive',
+  reuseLarge: true,
+  reclaimTables: true,
   forcedWrite: 'exclusive',
   forceShared: false,
   nowaitClears: false,
@@ -115,6 +124,8 @@ export const linux4_8: Policy = Object.freeze({
   rdmaPins: false,
   tableFreeWaits: true,
   reuse: 'mapcount',
+  reuseLarge: false,
+  reclaimTables: false,
   forcedWrite: 'cow',
   forceShared: false,
   nowaitClears: true,

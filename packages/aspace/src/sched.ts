@@ -19,8 +19,10 @@ export {
   folioAddNewAnonRmap,
   folioAnonVma,
   folioDupAnonRmap,
+  folioDupAnonRmapPmd,
   folioMoveAnonRmap,
   folioRemoveRmap,
+  folioUnmapPmd,
   folioTestAnon,
   pageAnonExclusive,
   ptlTrylock,
@@ -41,7 +43,7 @@ export { callFaultHandler } from './fault-port.co.ts';
 export { ptlLock } from './lock.co.ts';
 export { flushTlbRange } from './flush.co.ts';
 export { freePageTables, zapPageRange } from './zap.co.ts';
-export { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED } from './zap-flags.ts';
+export { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED, ZAP_RECLAIM_TABLES } from './zap-flags.ts';
 export { countRss, folioAddFileRmap } from './rmap.ts';
 export { fileRmap, pageMkclean, unmapMappingRange } from './rmap.co.ts';
 export { addToIMmap, removeFromIMmap, vmaInode, vmaNeedsDirtyTracking, vmaPageProt } from './file-vma.ts';
@@ -49,12 +51,25 @@ export { linkFileVma, lockIMmap, unlinkFileVma } from './file-vma.co.ts';
 export { copyPageRange } from './fork.co.ts';
 export { isGuardMarker, PTE_MARKER_GUARD, setGuardMarker, SWP_PTE_MARKER } from './guard.ts';
 export { guardInstall, guardRemove } from './guard-range.co.ts';
-export { coldRange, lazyfreeRange } from './lazyfree.co.ts';
+export { coldRange, lazyfreeRange, pageoutRange } from './lazyfree.co.ts';
 export { moveTables } from './move-tables.co.ts';
 export { vmaMergeNew, vmaModify, vmaSplit } from './vma-edit.co.ts';
 export { changeProtection } from './change-protection.co.ts';
 export { expandDownwards } from './stack.ts';
 export { expandStack, lockMmAndFindVma } from './expand-stack.co.ts';
+export {
+  depositTable,
+  hugeAllowed,
+  hugeFaultAllowed,
+  hugePageOrder,
+  hugePageSize,
+  hugePageStart,
+  hugeZeroFolio,
+  isZeroPage,
+  withdrawTable,
+} from './huge.ts';
+export { invalidateHugePmd, splitHugePmd, splitHugePmdAt, splitHugePmdLocked } from './split-huge.co.ts';
+export { collapseHugePage } from './collapse.co.ts';
 export { mayLock } from './memlock.ts';
 export { mlockFolio, mlockFound, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
 export { mlockRange } from './mlock-range.co.ts';

@@ -12,6 +12,7 @@ import type { MergePlan, VmaTraits } from '@mmkit/vma';
 import { addToIMmap, removeFromIMmap, vmaInode } from './file-vma.ts';
 import { linkFileVma, lockIMmap } from './file-vma.co.ts';
 import { Mm } from './mm.ts';
+import { splitHugePmdAt } from './split-huge.co.ts';
 
 /**
  * Gives [start, end) of `vma` (bytes, inside it) other flags: merged with neighbours that are like it then, else split off.
@@ -30,6 +31,8 @@ export function* vmaModify(
   const traits = { flags, sealed, pgoff, file, anonVma, anonChain };
   const plan = planMerge(mm.vmas, start, end, traits);
   const inode = vmaInode(vma);
+  if (vma.start < start) yield* splitHugePmdAt(mm, start);
+  if (vma.end > end) yield* splitHugePmdAt(mm, end);
   if (plan.prev !== null || plan.next !== null) {
     if (inode !== null) yield* lockIMmap(inode);
     const merged = mergeExisting(mm, vma, start, end, traits, plan, inode);
@@ -93,8 +96,12 @@ export function* vmaMergeNew(mm: Mm, start: number, end: number, traits: VmaTrai
   return to;
 }
 
-/** Cuts a VMA in two at `address`, strictly inside: the upper one. Who must not exceed the map count asks before. */
+/**
+ * Cuts a VMA in two at `address`, strictly inside: the upper one; a huge page across it is mapped by small entries then. Who
+ * must not exceed the map count asks before.
+ */
 export function* vmaSplit(mm: Mm, vma: Vma, address: number): Task<Vma> {
+  yield* splitHugePmdAt(mm, address);
   const inode = vmaInode(vma);
   if (inode !== null) yield* lockIMmap(inode);
   const upper = splitVma(mm.vmas, vma, address);

@@ -7,3 +7,5 @@ export const ZAP_KEEP_MARKERS = 0x2;
 
 /** The range lies in a VMA that is mlocked: its pages are mlocked once less each. */
 export const ZAP_MLOCKED = 0x4;
+/** A leaf table that is wholly inside the range and empty afterwards is freed (zap_details.reclaim_pt, 6.14). */
+export const ZAP_RECLAIM_TABLES = 0x8;

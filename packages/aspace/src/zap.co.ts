@@ -18,23 +18,28 @@ import {
   E_DIRTY,
   E_YOUNG,
   ENTRY_LEAF,
+  levelIndex,
   nextRun,
+  nextUsed,
   readEntry,
+  tableAt,
   unhookTables,
 } from '@mmkit/pgtable';
 import type { Cursor, Entry } from '@mmkit/pgtable';
-import { PG_REFERENCED, putPage, setFlag } from '@mmkit/phys';
+import { compoundHead, PG_REFERENCED, putPage, setFlag } from '@mmkit/phys';
 import { synchronizeRcu } from '@mmkit/task/sched';
 import { flushTlbRange } from './flush.co.ts';
-import { folioRemoveRmap, folioTestAnon, ptlUnlock } from './folio.ts';
+import { folioRemoveRmap, folioTestAnon, folioUnmapPmd, ptlUnlock } from './folio.ts';
 import { isGuardMarker } from './guard.ts';
+import { hugeNormalFolio, hugePageSize, withdrawTable } from './huge.ts';
 import { ptlLock } from './lock.co.ts';
 import type { Memory } from './memory.ts';
 import { munlockFolio } from './mlock.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { vmNormalPage } from './prot.ts';
 import { countRss } from './rmap.ts';
-import { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED } from './zap-flags.ts';
+import { splitHugePmd } from './split-huge.co.ts';
+import { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED, ZAP_RECLAIM_TABLES } from './zap-flags.ts';
 
 /**
  * Removes the mappings in [start, end) (bytes, page-aligned) and drops the references they held. `details`: ZAP_* bits, by
@@ -43,14 +48,82 @@ import { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED } from './zap-flags.ts';
 export function* zapPageRange(mm: Mm, start: number, end: number, details: number = 0): Task<void> {
   const gathered: number[] = [];
   const cursor = createCursor(start, end);
+  const emptied: number[] = [];
   while (nextRun(mm.memory.tables, mm.words[MM_ROOT]!, cursor)) {
+    if (cursor.level > 0) {
+      yield* zapHugePmd(mm, cursor, start, end, details, gathered);
+      continue;
+    }
     yield* ptlLock(mm.memory, cursor.table);
     yield* zapRun(mm, cursor, details, gathered);
     ptlUnlock(mm.memory, cursor.table);
+    const whole = cursor.count === mm.memory.tables.entries;
+    if (whole && (details & ZAP_RECLAIM_TABLES) !== 0) yield* unhookEmptied(mm, cursor, emptied);
   }
   yield* flushTlbRange(mm, start, end);
   yield P_ZAP_FREE;
   for (const pfn of gathered) putPage(mm.memory.phys, pfn);
+  yield* freeUnhooked(mm, emptied);
+}
+
+/** The large entry the cursor has found goes as a whole (zap_huge_pmd), or is split if the range covers a part of it. */
+function* zapHugePmd(
+  mm: Mm,
+  cursor: Cursor,
+  start: number,
+  end: number,
+  details: number,
+  gathered: number[],
+): Task<void> {
+  const { memory } = mm;
+  const { table, index, address } = cursor;
+  if (start > address || end < address + hugePageSize(memory)) {
+    yield* splitHugePmd(mm, address);
+    cursor.next = Math.max(start, address);
+    return;
+  }
+  const entry = createEntry();
+  const decoded = createDecoded();
+  yield* ptlLock(memory, table);
+  readEntry(memory.tables, table, index, entry);
+  memory.format.decode(entry.lo, entry.hi, 1, decoded);
+  if (decoded.kind === ENTRY_LEAF) {
+    yield P_ZAP_CLEAR;
+    clearEntry(memory.tables, table, index, entry);
+    memory.tables.freeTable(withdrawTable(memory, table));
+    const folio = hugeNormalFolio(decoded);
+    if (folio >= 0) {
+      mm.anonPages -= memory.tables.entries;
+      folioUnmapPmd(mm, folio);
+      if ((details & ZAP_MLOCKED) !== 0) munlockFolio(memory.phys, folio);
+      gathered.push(folio);
+    }
+  } else cursor.next = address;
+  ptlUnlock(memory, table);
+}
+
+/** Unhooks the leaf table of the cursor's run if nothing is left in it (try_get_and_clear_pmd, free_pte). */
+function* unhookEmptied(mm: Mm, cursor: Cursor, emptied: number[]): Task<void> {
+  const { memory } = mm;
+  const { tables } = memory;
+  const upper = tableAt(tables, mm.words[MM_ROOT]!, cursor.address, 1);
+  yield* ptlLock(memory, upper);
+  yield* ptlLock(memory, cursor.table);
+  const empty = nextUsed(tables, cursor.table, 0) === tables.entries;
+  if (empty) {
+    clearEntry(tables, upper, levelIndex(memory.format, 1, cursor.address), createEntry());
+    emptied.push(cursor.table);
+  }
+  ptlUnlock(memory, cursor.table);
+  ptlUnlock(memory, upper);
+}
+
+/** Frees tables that are hooked nowhere any more, when no walk can be inside them. */
+function* freeUnhooked(mm: Mm, unhooked: readonly number[]): Task<void> {
+  if (unhooked.length === 0) return;
+  const { tables, policy, sched } = mm.memory;
+  if (policy.tableFreeWaits) yield* synchronizeRcu(sched);
+  for (const table of unhooked) tables.freeTable(table);
 }
 
 /** Clears the entries of one leaf table, whose lock is held (zap_pte_range); `gathered` takes the pages. */
@@ -60,6 +133,7 @@ function* zapRun(mm: Mm, cursor: Cursor, details: number, gathered: number[]): T
   const entry = createEntry();
   const decoded = createDecoded();
   const dirty: number[] = [];
+  let munlocked = -1;
   for (let index = cursor.index; index < cursor.index + cursor.count; index++) {
     readEntry(tables, table, index, entry);
     if ((entry.lo | entry.hi) === 0) continue;
@@ -72,7 +146,12 @@ function* zapRun(mm: Mm, cursor: Cursor, details: number, gathered: number[]): T
     if (pfn < 0) continue;
     countRss(mm, pfn, -1);
     gathered.push(pfn);
-    if ((details & ZAP_MLOCKED) !== 0) munlockFolio(phys, pfn);
+    if ((details & ZAP_MLOCKED) !== 0) {
+      const folio = compoundHead(phys, pfn);
+      // Once for what is gone of a folio together (folio_remove_rmap_ptes).
+      if (folio !== munlocked) munlockFolio(phys, folio);
+      munlocked = folio;
+    }
     if (!folioTestAnon(phys, pfn)) {
       if ((decoded.flags & E_YOUNG) !== 0) setFlag(phys, pfn, PG_REFERENCED);
       if ((decoded.flags & E_DIRTY) !== 0) {
@@ -81,12 +160,12 @@ function* zapRun(mm: Mm, cursor: Cursor, details: number, gathered: number[]): T
         continue;
       }
     }
-    folioRemoveRmap(phys, pfn);
+    folioRemoveRmap(mm, pfn);
   }
   if (dirty.length === 0) return;
   // Another CPU may still store through its TLB: until it cannot, writeback must find the page mapped here.
   yield* flushTlbRange(mm, address, address + cursor.count * phys.pageSize);
-  for (const pfn of dirty) folioRemoveRmap(phys, pfn);
+  for (const pfn of dirty) folioRemoveRmap(mm, pfn);
 }
 
 /** True when `details` leave this entry alone. */
@@ -108,6 +187,5 @@ export function* freePageTables(mm: Mm, start: number, end: number, floor: numbe
   unhookTables(tables, mm.words[MM_ROOT]!, floor, ceiling, start, end, unhooked);
   if (unhooked.length === 0) return;
   yield* flushTlbRange(mm, start, end);
-  if (mm.memory.policy.tableFreeWaits) yield* synchronizeRcu(mm.memory.sched);
-  for (const table of unhooked) tables.freeTable(table);
+  yield* freeUnhooked(mm, unhooked);
 }

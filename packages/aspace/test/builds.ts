@@ -111,7 +111,7 @@ export function mapAnon(
   const { memory } = mm;
   plain.anonVmaPrepare(memory, vma);
   const pfn = allocPages(memory.phys, GFP_HIGHUSER_MOVABLE, 0);
-  folioAddNewAnonRmap(memory.phys, pfn, plain.anonVmaId(vma), linearPageIndex(vma, address, PAGE));
+  folioAddNewAnonRmap(mm, pfn, plain.anonVmaId(vma), linearPageIndex(vma, address, PAGE));
   mm.anonPages++;
   setLeaf(mm, address, pfn, flags);
   return pfn;

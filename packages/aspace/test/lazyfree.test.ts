@@ -78,7 +78,7 @@ describe.each(builds)('%s: lazyfreeRange, coldRange', (_name, api) => {
     const { mm, pfn } = one();
     const { phys } = mm.memory;
     setFlag(phys, pfn, PG_DIRTY);
-    folioDupAnonRmap(phys, pfn);
+    folioDupAnonRmap(mm, pfn);
     api.lazyfreeRange(mm, AT, AT + PAGE);
     expect(letters(mm, AT)).toBe('BDydw');
     const other = one();
@@ -90,7 +90,7 @@ describe.each(builds)('%s: lazyfreeRange, coldRange', (_name, api) => {
 
   it('FACTS 16: a clean page mapped twice is handled, an unevictable one stays swap-backed', () => {
     const { mm, pfn } = one();
-    folioDupAnonRmap(mm.memory.phys, pfn);
+    folioDupAnonRmap(mm, pfn);
     api.lazyfreeRange(mm, AT, AT + PAGE);
     expect(letters(mm, AT)).toBe('w');
     const other = one();
@@ -117,7 +117,7 @@ describe.each(builds)('%s: lazyfreeRange, coldRange', (_name, api) => {
     api.coldRange(mm, AT, AT + PAGE);
     expect([letters(mm, AT), cached(), testFlag(phys, pfn, PG_ACTIVE | PG_REFERENCED)]).toEqual(['Bdw', false, false]);
     const other = one();
-    folioDupAnonRmap(other.mm.memory.phys, other.pfn);
+    folioDupAnonRmap(other.mm, other.pfn);
     api.coldRange(other.mm, AT, AT + PAGE);
     expect(letters(other.mm, AT)).toBe('Bydw');
   });

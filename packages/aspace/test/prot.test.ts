@@ -95,6 +95,8 @@ describe('policy', () => {
       flushByIpi: true,
       tableFreeWaits: true,
       reuse: 'exclusive',
+      reuseLarge: true,
+      reclaimTables: true,
       forcedWrite: 'exclusive',
       forceShared: false,
       nowaitClears: false,

@@ -341,7 +341,7 @@ describe.each(formats)('%s: memory', () => {
     const memory = machine({ cpus: 3, frames: 32 });
     expect(countFrames(memory.phys).used).toBe(0);
     expect(memory.tlbs.length).toBe(3);
-    expect({ ...memory.stat }).toEqual({ pgfault: 0, pgmajfault: 0, gupFast: 0, gupSlow: 0 });
+    expect(Object.values(memory.stat).every((count) => count === 0)).toBe(true);
     expect(memory.warn('nobody listens')).toBe(undefined);
   });
 });

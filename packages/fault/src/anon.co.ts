@@ -69,7 +69,7 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
     if (page >= 0) freePages(phys, page, 0);
   } else {
     if (page >= 0) {
-      folioAddNewAnonRmap(phys, page, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+      folioAddNewAnonRmap(mm, page, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
       mlockVmaFolio(phys, vma, page);
       mm.anonPages++;
     }

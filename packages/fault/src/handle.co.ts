@@ -30,11 +30,13 @@ import {
   FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
   VM_FAULT_ERROR,
+  VM_FAULT_FALLBACK,
   VM_FAULT_MAJOR,
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
   VM_FAULT_SIGSEGV,
 } from './flags.ts';
+import { handleHugeFault } from './huge.co.ts';
 import { doWpPage } from './wp.co.ts';
 
 /**
@@ -65,8 +67,13 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
   yield P_FAULT_READ;
   const { memory } = mm;
   const { tables, format } = memory;
-  const table = leafTable(tables, mmRoot(mm), address);
-  if (table < 0) return yield* doPteMissing(mm, vma, address, flags);
+  let table = leafTable(tables, mmRoot(mm), address);
+  if (table < 0) {
+    const huge = yield* handleHugeFault(mm, vma, address, flags);
+    if (huge !== VM_FAULT_FALLBACK) return huge;
+    table = leafTable(tables, mmRoot(mm), address);
+    if (table < 0) return yield* doPteMissing(mm, vma, address, flags);
+  }
   const index = leafIndex(format, address);
   const orig = createEntry();
   const entry = createEntry();

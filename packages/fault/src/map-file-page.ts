@@ -27,7 +27,7 @@ export function setPte(fault: FileFault, table: number, at: number, pfn: number,
   // What is dirty already need not be marked by the processor.
   else if ((bits & E_WRITE) !== 0 && testFlag(phys, pfn, PG_DIRTY)) bits |= E_DIRTY;
   const copy = write && (vma.flags & VM_SHARED) === 0;
-  if (copy) folioAddNewAnonRmap(phys, pfn, anonVmaId(vma), index);
+  if (copy) folioAddNewAnonRmap(mm, pfn, anonVmaId(vma), index);
   else folioAddFileRmap(phys, pfn);
   // Up to 5.17 a fault mlocked new anonymous pages only.
   if (copy || policy.mlocks === 'fault') mlockVmaFolio(phys, vma, pfn);

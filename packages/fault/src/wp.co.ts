@@ -41,7 +41,11 @@ import {
 } from '@mmkit/pgtable';
 import type { Entry } from '@mmkit/pgtable';
 import {
+  compoundHead,
   copyFrame,
+  folioMapcount,
+  folioMaybeMappedShared,
+  folioTestLarge,
   freePages,
   getPage,
   GFP_HIGHUSER_MOVABLE,
@@ -107,16 +111,25 @@ function cowBroken(mm: Mm): number {
 }
 
 /**
- * wp_can_reuse_anon_folio: nobody but this mapping holds the page, so this process may have it for itself; reuse_swap_page
- * of earlier kernels: nobody else maps it.
+ * wp_can_reuse_anon_folio: nobody but this mapping, of a large folio nobody but this process, holds the page, so this
+ * process may have it for itself; reuse_swap_page of earlier kernels: nobody else maps it.
  */
 function canReuseAnonFolio(mm: Mm, vma: Vma, pfn: number): boolean {
   const { memory } = mm;
-  const holders = memory.policy.reuse === 'mapcount' ? pageMapCount : pageRefCount;
-  if (holders(memory.phys, pfn) !== 1) return false;
-  if (!folioTrylock(memory, pfn)) return false;
-  folioMoveAnonRmap(memory.phys, pfn, anonVmaId(vma));
-  folioUnlock(memory, pfn);
+  const { phys, policy } = memory;
+  if (folioTestLarge(phys, pfn)) {
+    if (!policy.reuseLarge) return false;
+    // A single page left is copied, so that the rest of the folio can be freed.
+    if (folioMapcount(phys, pfn) < 2 || folioMaybeMappedShared(phys, pfn)) return false;
+    if (pageRefCount(phys, pfn) !== folioMapcount(phys, pfn)) return false;
+  } else {
+    const holders = policy.reuse === 'mapcount' ? pageMapCount : pageRefCount;
+    if (holders(phys, pfn) !== 1) return false;
+  }
+  const folio = compoundHead(phys, pfn);
+  if (!folioTrylock(memory, folio)) return false;
+  folioMoveAnonRmap(phys, pfn, anonVmaId(vma));
+  folioUnlock(memory, folio);
   return true;
 }
 
@@ -153,7 +166,7 @@ function* wpPageCopy(
   // The old translation must be gone everywhere before the new one can be seen.
   clearEntry(tables, table, index, now);
   yield* flushTlbRange(mm, address, address + phys.pageSize);
-  folioAddNewAnonRmap(phys, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+  folioAddNewAnonRmap(mm, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
   setDecoded(decoded, ENTRY_LEAF, copy, vmPageProt(vma.flags) | kept);
   format.encode(decoded, 0, now);
   writeEntry(tables, table, index, now);
@@ -162,7 +175,7 @@ function* wpPageCopy(
   if (old >= 0) {
     munlockVmaFolio(phys, vma, old);
     countRss(mm, old, -1);
-    folioRemoveRmap(phys, old);
+    folioRemoveRmap(mm, old);
   }
   ptlUnlock(memory, table);
   if (old >= 0) putPage(phys, old);

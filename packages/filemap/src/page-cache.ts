@@ -8,6 +8,7 @@
  */
 import { EEXIST, InvariantError } from '@mmkit/base';
 import {
+  compoundHead,
   allocPagesNowait,
   clearFlag,
   COLD_INDEX,
@@ -75,7 +76,7 @@ export function deleteFromPageCache(inode: Inode, pfn: number, index: number): v
 
 /** True when the page belongs to a file (folio->mapping is one); false after it was taken out of the cache. */
 export function folioTestFile(phys: Phys, pfn: number): boolean {
-  return (phys.hot[pfn * HOT_WORDS + HOT_OWNER]! & OWNER_KIND_MASK) === OWNER_FILE;
+  return (phys.hot[compoundHead(phys, pfn) * HOT_WORDS + HOT_OWNER]! & OWNER_KIND_MASK) === OWNER_FILE;
 }
 
 /** The file a page belongs to (folio->mapping->host), null when to none. */
@@ -91,10 +92,11 @@ export function folioTestUptodate(phys: Phys, pfn: number): boolean {
 }
 
 /**
- * Marks any page dirty (folio_mark_dirty): all who do it for pages that may belong to a file call this, so that a disk
+ * Marks the folio of any page dirty (folio_mark_dirty): all who do it for pages that may belong to a file call this, so that a disk
  * file knows how many it has to write back. False when it was dirty already.
  */
-export function folioMarkDirty(files: FileCache, pfn: number): boolean {
+export function folioMarkDirty(files: FileCache, page: number): boolean {
+  const pfn = compoundHead(files.phys, page);
   if (testFlag(files.phys, pfn, PG_DIRTY)) return false;
   setFlag(files.phys, pfn, PG_DIRTY);
   const inode = folioInode(files, pfn);

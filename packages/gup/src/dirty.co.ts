@@ -4,7 +4,7 @@ import type { Task } from '@mmkit/base';
 import type { Memory } from '@mmkit/aspace';
 import { folioMarkDirty, folioUnlock } from '@mmkit/filemap';
 import { folioLock } from '@mmkit/filemap/sched';
-import { folioMaybeDmaPinned, gupPutFolio, PG_DIRTY, testFlag } from '@mmkit/phys';
+import { compoundHead, folioMaybeDmaPinned, gupPutFolio, PG_DIRTY, testFlag } from '@mmkit/phys';
 
 /**
  * Marks each of the first `nr` pages dirty if `makeDirty`, then drops one pin of it. InvariantError when a page is not
@@ -27,10 +27,11 @@ export function* unpinUserPagesDirtyLock(
 }
 
 /**
- * Marks a page dirty under its lock, which truncation takes too; nothing when it is dirty already. A page of a file will be
+ * Marks the folio of a page dirty under its lock, which truncation takes too; nothing when it is dirty already. A page of a file will be
  * written back for it; one that has left its file only has the flag (N.13).
  */
-export function* setPageDirtyLock(memory: Memory, pfn: number): Task<void> {
+export function* setPageDirtyLock(memory: Memory, page: number): Task<void> {
+  const pfn = compoundHead(memory.phys, page);
   if (testFlag(memory.phys, pfn, PG_DIRTY)) return;
   yield* folioLock(memory, pfn);
   folioMarkDirty(memory.files, pfn);

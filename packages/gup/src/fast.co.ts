@@ -27,14 +27,21 @@ import {
   ACCESS_WRITE,
   createDecoded,
   createEntry,
+  E_INVALID,
+  E_PROTNONE,
   E_RIGHTS,
+  E_SPECIAL,
+  E_USER,
+  E_WRITE,
+  ENTRY_LEAF,
   ENTRY_TABLE,
   leafIndex,
   levelIndex,
   readEntry,
 } from '@mmkit/pgtable';
-import type { EntryTest } from '@mmkit/pgtable';
+import type { Decoded, Entry, EntryTest } from '@mmkit/pgtable';
 import {
+  compoundHead,
   GUP_PIN_COUNTING_BIAS,
   gupPutFolio,
   HOT_FLAGS,
@@ -123,6 +130,7 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
     let above = 0;
     let aboveIndex = 0;
     let inherited = E_RIGHTS;
+    let huge: Decoded | null = null;
     for (let level = format.levels - 1; level > 0; level--) {
       above = table;
       aboveIndex = levelIndex(format, level, address);
@@ -133,11 +141,23 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
       if ((lo & tableTest.maskLo) !== tableTest.wantLo || (hi & tableTest.maskHi) !== tableTest.wantHi) {
         const decoded = createDecoded();
         format.decode(lo, hi, level, decoded);
+        if (decoded.kind === ENTRY_LEAF && level === 1) {
+          huge = decoded;
+          break;
+        }
         if (decoded.kind !== ENTRY_TABLE) return done;
         inherited &= decoded.flags;
         table = decoded.pfn;
       }
       if (table >= phys.frames) return done;
+    }
+    if (huge !== null) {
+      huge.flags &= inherited | ~E_RIGHTS;
+      const taken = yield* takeHuge(mm, huge, above, aboveIndex, entry, leafIndex(format, address), nr - done, flags);
+      for (let i = 0; i < taken; i++) pages[done + i] = huge.pfn + leafIndex(format, address) + i;
+      if (taken === 0) return done;
+      done += taken;
+      continue;
     }
     const index = leafIndex(format, address);
     const count = Math.min(tables.entries - index, nr - done);
@@ -149,6 +169,44 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
     if (taken < count) break;
   }
   return done;
+}
+
+/**
+ * Pages of a huge page from the one of number `first` on, at most `nr`, all at once (gup_fast_pmd_leaf): how many. `entry` is
+ * what was read at `index` of `table`, and says `huge`.
+ */
+function* takeHuge(
+  mm: Mm,
+  huge: Decoded,
+  table: number,
+  index: number,
+  entry: Entry,
+  first: number,
+  nr: number,
+  flags: number,
+): Task<number> {
+  const { phys, tables, policy } = mm.memory;
+  const need = (flags & FOLL_WRITE) !== 0 ? E_USER | E_WRITE : E_USER;
+  if ((huge.flags & (need | E_SPECIAL | E_PROTNONE | E_INVALID)) !== need) return 0;
+  const count = Math.min(tables.entries - first, nr);
+  yield P_GUP_GRAB;
+  if (!tryGrabFolioFast(phys, huge.pfn + first, count, flags)) return 0;
+  yield P_GUP_RECHECK;
+  const now = createEntry();
+  readEntry(tables, table, index, now);
+  let good = (now.lo === entry.lo && now.hi === entry.hi) || !policy.fastRecheck;
+  good &&= folioAllowed(mm.memory, huge.pfn, flags);
+  if (good && (huge.flags & E_WRITE) === 0) {
+    yield P_GUP_UNSHARE;
+    good = !gupMustUnshare(policy, phys, null, flags, huge.pfn);
+  }
+  if (!good) {
+    // By the page that was grabbed: the folio may have been split before.
+    gupPutFolio(phys, huge.pfn + first, count, flags);
+    return 0;
+  }
+  setFlag(phys, huge.pfn, PG_REFERENCED);
+  return count;
 }
 
 /** One leaf table (gup_fast_pte_range): how many entries were taken. */
@@ -254,7 +312,7 @@ function* takeEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: n
       good = !gupMustUnshare(policy, phys, null, flags, pfn);
     }
     if (!good) return gupPutFolio(phys, pfn, 1, flags);
-    setFlag(phys, pfn, PG_REFERENCED);
+    setFlag(phys, compoundHead(phys, pfn), PG_REFERENCED);
     pages[at + run.taken++] = pfn;
     if (run.taken === run.count) return;
     yield P_GUP_READ;

@@ -18,10 +18,12 @@ import {
   ENTRY_NONE,
   leafIndex,
   leafTable,
+  levelIndex,
   readEntry,
+  tableAt,
   writeEntry,
 } from '@mmkit/pgtable';
-import { PG_DIRTY, PG_REFERENCED, setFlag, testFlag, tryGrabFolio } from '@mmkit/phys';
+import { compoundHead, PG_DIRTY, PG_REFERENCED, setFlag, testFlag, tryGrabFolio } from '@mmkit/phys';
 import { VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE, VM_SHARED, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { FOLL_COW, FOLL_MLOCK } from './request.ts';
@@ -37,9 +39,46 @@ export const NEEDS_FAULT = -0x1000;
 export function* followPage(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
   const { memory } = mm;
   const table = leafTable(memory.tables, mm.words[MM_ROOT]!, address);
-  if (table < 0) return noPage(vma, flags);
+  if (table < 0) return yield* followHuge(mm, vma, address, flags);
   yield* ptlLock(memory, table);
   const result = followEntry(mm, vma, table, leafIndex(memory.format, address), flags);
+  ptlUnlock(memory, table);
+  return result;
+}
+
+/** The page is mapped by a large entry, or not at all (follow_huge_pmd). */
+function* followHuge(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
+  const { memory } = mm;
+  const { tables, format, phys, policy } = memory;
+  const table = tableAt(tables, mm.words[MM_ROOT]!, address, 1);
+  if (table < 0) return noPage(vma, flags);
+  const entry = createEntry();
+  const decoded = createDecoded();
+  const index = levelIndex(format, 1, address);
+  yield* ptlLock(memory, table);
+  readEntry(tables, table, index, entry);
+  format.decode(entry.lo, entry.hi, 1, decoded);
+  let result = NEEDS_FAULT;
+  // By now a table may be there: the next look finds it.
+  if (decoded.kind === ENTRY_NONE) result = noPage(vma, flags);
+  else if (decoded.kind === ENTRY_LEAF) {
+    const folio = vmNormalPage(decoded);
+    const pfn = decoded.pfn + Math.floor((address % format.spans[1]!) / phys.pageSize);
+    const refused = (flags & FOLL_WRITE) !== 0 && !canFollowWrite(mm, vma, decoded.flags, folio, flags);
+    if (!refused && folio < 0 && (flags & FOLL_DUMP) !== 0) result = -EFAULT;
+    else if (!refused) {
+      const unshare = (decoded.flags & E_WRITE) === 0 && gupMustUnshare(policy, phys, vma, flags, decoded.pfn);
+      result = unshare ? -EMLINK : tryGrabFolio(phys, pfn, 1, flags) || pfn;
+      if (result === pfn && (flags & FOLL_TOUCH) !== 0) {
+        decoded.flags |= (flags & FOLL_WRITE) !== 0 ? E_YOUNG | E_DIRTY : E_YOUNG;
+        format.encode(decoded, 1, entry);
+        writeEntry(tables, table, index, entry);
+      }
+      if (result === pfn && (flags & FOLL_MLOCK) !== 0 && (vma.flags & VM_LOCKED) !== 0 && folio >= 0) {
+        mlockFound(phys, folio);
+      }
+    }
+  }
   ptlUnlock(memory, table);
   return result;
 }
@@ -77,9 +116,10 @@ function followEntry(mm: Mm, vma: Vma, table: number, index: number, flags: numb
   const error = tryGrabFolio(phys, pfn, 1, flags);
   if (error !== 0) return error;
   if ((flags & FOLL_TOUCH) !== 0) {
-    const clean = (decoded.flags & E_DIRTY) === 0 && !testFlag(phys, pfn, PG_DIRTY);
-    if ((flags & FOLL_WRITE) !== 0 && clean) folioMarkDirty(mm.memory.files, pfn);
-    setFlag(phys, pfn, PG_REFERENCED);
+    const folio = compoundHead(phys, pfn);
+    const clean = (decoded.flags & E_DIRTY) === 0 && !testFlag(phys, folio, PG_DIRTY);
+    if ((flags & FOLL_WRITE) !== 0 && clean) folioMarkDirty(mm.memory.files, folio);
+    setFlag(phys, folio, PG_REFERENCED);
   }
   if ((flags & FOLL_MLOCK) !== 0 && (vma.flags & VM_LOCKED) !== 0 && page >= 0) mlockFound(phys, page);
   return pfn;

@@ -7,13 +7,17 @@
  * holds while no frame has 1024 plain references. A machine with more may fail here without fault.
  */
 import { InvariantError } from '@mmkit/base';
-import { folioTestAnon, MM_ROOT, mmapIsLocked, pageAnonExclusive } from '@mmkit/aspace';
+import { folioTestAnon, isZeroPage, MM_ROOT, mmapIsLocked, pageAnonExclusive } from '@mmkit/aspace';
 import { createDecoded, createEntry, E_WRITE, ENTRY_LEAF, ENTRY_TABLE, readEntry } from '@mmkit/pgtable';
 import type { Decoded } from '@mmkit/pgtable';
 import {
   checkPhys,
+  COLD_NEXT,
+  COLD_PRIVATE,
+  COLD_WORDS,
   countFrames,
   folioMaybeDmaPinned,
+  folioTestLarge,
   GUP_PIN_COUNTING_BIAS,
   pageMapCount,
   pageRefCount,
@@ -43,7 +47,8 @@ interface Census {
  * |---|---|
  * | LOCK_HELD | nobody holds an mmap_lock, a folio lock or a page-table lock |
  * | TABLE_SHARED, TABLE_NOT_MARKED, TABLE_LEAKED | each table page belongs to one living process and is marked so |
- * | PTE_OUTSIDE_VMA | what is mapped lies in a VMA |
+ * | DEPOSITS | a table is laid by for each large entry, and no other |
+ * | PTE_OUTSIDE_VMA | what is mapped lies in one VMA |
  * | PTE_TO_FREE | no entry maps a free frame (E.3 #5) |
  * | WRITABLE_NOT_EXCLUSIVE | a writable entry of an anonymous page: the page is exclusive (E.3 #1) |
  * | ZERO_PAGE | the zero page is not mapped writable and not pin-counted (E.3 #8) |
@@ -51,7 +56,7 @@ interface Census {
  * | PINNED_VM | no more pages are given back than were charged as pinned (E.3 #9) |
  * | MAPCOUNT | a frame's map count is the number of entries that map it |
  * | EXCLUSIVE_SHARED | an exclusive page is mapped once at most (E.3 #2) |
- * | PINNED_NOT_EXCLUSIVE | a mapped anonymous page that is pinned is exclusive, with `policy.unshare` (E.3 #3) |
+ * | PINNED_NOT_EXCLUSIVE | a mapped small anonymous page that is pinned is exclusive, with `policy.unshare` (E.3 #3) |
  * | REFCOUNT | a frame has a plain reference for each mapping beside its pins (E.3 #4) |
  * | PIN_COUNT | pins acquired − released = pins in the frames (E.3 #11) |
  * | TLB_TO_FREE, TLB_STALE, TLB_UNMASKED | check-tlb.ts (E.3 #5) |
@@ -91,33 +96,53 @@ function checkTable(census: Census, process: Process, table: number, level: numb
   const entry = createEntry();
   const decoded = createDecoded();
   let anon = 0;
+  let huge = 0;
   for (let index = 0; index < tables.entries; index++) {
     readEntry(tables, table, index, entry);
     if ((entry.lo | entry.hi) === 0) continue;
     format.decode(entry.lo, entry.hi, level, decoded);
     const address = base + index * format.spans[level]!;
     if (decoded.kind === ENTRY_TABLE) anon += checkTable(census, process, decoded.pfn, level - 1, address);
-    else if (decoded.kind === ENTRY_LEAF) anon += checkLeaf(census, process, decoded, address);
+    else if (decoded.kind === ENTRY_LEAF) {
+      if (level > 0) huge++;
+      anon += checkLeaf(census, process, decoded, level, address);
+    }
   }
+  if (level === 1) checkDeposits(census, process, table, huge);
   return anon;
 }
 
-/** One entry that maps a page; returns 1 when it is an anonymous page. */
-function checkLeaf(census: Census, process: Process, decoded: Decoded, address: number): number {
-  const { phys } = process.mm.memory;
+/** A large entry has a table laid by, and no other table is. */
+function checkDeposits({ machine, tables }: Census, process: Process, table: number, huge: number): void {
+  const { cold } = machine.memory.phys;
+  let laidBy = 0;
+  for (let next = cold[table * COLD_WORDS + COLD_PRIVATE]!; next !== 0; next = cold[next * COLD_WORDS + COLD_NEXT]!) {
+    if (tables.has(next)) fail('TABLE_SHARED', `table page ${next} is used twice`);
+    tables.add(next);
+    laidBy++;
+  }
+  if (laidBy !== huge) fail('DEPOSITS', `process ${process.pid}: ${laidBy} tables laid by for ${huge} large entries`);
+}
+
+/** One entry of `level` that maps a page, or pages; returns how many are anonymous. */
+function checkLeaf(census: Census, process: Process, decoded: Decoded, level: number, address: number): number {
+  const { memory } = process.mm;
+  const { phys, format } = memory;
   const { pfn } = decoded;
+  const pages = format.spans[level]! / phys.pageSize;
   const where = `process ${process.pid}, address ${address}, frame ${pfn}`;
-  if (vmaLookup(process.mm.vmas, address) === null) fail('PTE_OUTSIDE_VMA', where);
+  const vma = vmaLookup(process.mm.vmas, address);
+  if (vma === null || vma.end < address + format.spans[level]!) fail('PTE_OUTSIDE_VMA', where);
   const writable = (decoded.flags & E_WRITE) !== 0;
-  if (pfn === phys.zeroPfn) {
+  if (isZeroPage(memory, pfn)) {
     if (writable) fail('ZERO_PAGE', `${where}: mapped writable`);
     return 0;
   }
   if (pageRefCount(phys, pfn) === 0) fail('PTE_TO_FREE', where);
-  census.mapped.set(pfn, (census.mapped.get(pfn) ?? 0) + 1);
+  for (let page = pfn; page < pfn + pages; page++) census.mapped.set(page, (census.mapped.get(page) ?? 0) + 1);
   if (!folioTestAnon(phys, pfn)) return 0;
   if (writable && !pageAnonExclusive(phys, pfn)) fail('WRITABLE_NOT_EXCLUSIVE', where);
-  return 1;
+  return pages;
 }
 
 function checkFrameWords(census: Census, pfn: number): void {
@@ -130,11 +155,14 @@ function checkFrameWords(census: Census, pfn: number): void {
     fail('TABLE_LEAKED', `table page ${pfn} is in no process`);
   if (count !== found) fail('MAPCOUNT', `frame ${pfn} has map count ${count}, found ${found} entries`);
   if (count === 0) return;
+  const large = folioTestLarge(phys, pfn);
   if (pageAnonExclusive(phys, pfn)) {
     if (count > 1) fail('EXCLUSIVE_SHARED', `frame ${pfn} is exclusive and mapped ${count} times`);
-  } else if (policy.unshare && folioTestAnon(phys, pfn) && folioMaybeDmaPinned(phys, pfn)) {
+  } else if (!large && policy.unshare && folioTestAnon(phys, pfn) && folioMaybeDmaPinned(phys, pfn)) {
     fail('PINNED_NOT_EXCLUSIVE', `frame ${pfn}: ${refs} references`);
   }
+  // `checkPhys` has compared a large folio's references with its mappings and pins.
+  if (large) return;
   if (refs % GUP_PIN_COUNTING_BIAS < count) fail('REFCOUNT', `frame ${pfn}: ${refs} references, ${count} mappings`);
 }
 

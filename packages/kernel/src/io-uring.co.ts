@@ -1,6 +1,7 @@
 /**
  * Registering and giving back io_uring's buffers (Linux: io_sqe_buffers_register, io_pin_pages, io_sqe_buffers_unregister;
- * reference B.17, D.1): each buffer's pages are pinned for long and for writing, whatever will be done with them.
+ * reference B.17, D.1): each buffer's pages are pinned for long and for writing, whatever will be done with them; of huge
+ * pages one pin each is kept.
  *
  * Differs from Linux: the limit is compared with the address space's pinned_vm, where Linux counts locked_vm of the
  * ring's user. The ring's uring_lock is left to the caller: two calls for one ring must not overlap.
@@ -20,7 +21,7 @@ import {
 import type { Task } from '@mmkit/base';
 import { unpinUserPages } from '@mmkit/gup';
 import { pinUserPagesFast } from '@mmkit/gup/sched';
-import { IoUring, RegisteredBuffer } from './io-uring.ts';
+import { chargedPages, IoUring, keptPins, RegisteredBuffer } from './io-uring.ts';
 import { checkAlive, Process } from './process.ts';
 
 /** Most buffers of a ring (IORING_MAX_REG_BUFFERS). */
@@ -78,21 +79,30 @@ function* registerOne(process: Process, address: number, length: number, buffers
   const pfns = new Uint32Array(Math.ceil((offsetInPage + length) / pageSize));
   const got = yield* pinUserPagesFast(mm, address - offsetInPage, pfns.length, FOLL_WRITE | FOLL_LONGTERM, pfns);
   if (got < 0) return got;
-  let error = got < pfns.length ? -EFAULT : 0;
-  if (error === 0) {
-    yield P_PINNED_VM;
-    if (process.capIpcLock || mm.pinnedVm + got <= Math.floor(process.rlimitMemlock / pageSize)) mm.pinnedVm += got;
-    else error = -ENOMEM;
+  if (got < pfns.length) {
+    unpinUserPages(memory, pfns, got);
+    return -EFAULT;
   }
-  if (error === 0) buffers.push(new RegisteredBuffer(mm, offsetInPage, length, pfns));
-  else unpinUserPages(memory, pfns, got);
-  return error;
+  const charged = chargedPages(memory.phys, pfns, buffers);
+  yield P_PINNED_VM;
+  if (!process.capIpcLock && mm.pinnedVm + charged > Math.floor(process.rlimitMemlock / pageSize)) {
+    unpinUserPages(memory, pfns, got);
+    return -ENOMEM;
+  }
+  mm.pinnedVm += charged;
+  const pins = keptPins(memory.phys, pfns);
+  if (pins !== pfns) {
+    const rest = pfns.filter((pfn) => !pins.includes(pfn));
+    unpinUserPages(memory, rest, rest.length);
+  }
+  buffers.push(new RegisteredBuffer(mm, offsetInPage, length, pfns, pins, charged));
+  return 0;
 }
 
 function* release(ring: IoUring, buffers: readonly RegisteredBuffer[]): Task<void> {
-  for (const { mm, pfns } of buffers) {
-    unpinUserPages(ring.machine.memory, pfns, pfns.length);
+  for (const { mm, pins, charged } of buffers) {
+    unpinUserPages(ring.machine.memory, pins, pins.length);
     yield P_PINNED_VM;
-    mm.pinnedVm -= pfns.length;
+    mm.pinnedVm -= charged;
   }
 }

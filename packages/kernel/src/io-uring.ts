@@ -5,7 +5,7 @@
  */
 import { checkInteger, EFAULT } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
-import { readBytes, writeBytes } from '@mmkit/phys';
+import { compoundHead, folioNrPages, folioTestLarge, Phys, readBytes, writeBytes } from '@mmkit/phys';
 import { Machine } from './machine.ts';
 
 export class RegisteredBuffer {
@@ -15,15 +15,61 @@ export class RegisteredBuffer {
   readonly offsetInPage: number;
   /** Bytes. */
   readonly length: number;
-  /** The frames, each pinned once. */
+  /** The frames. */
   readonly pfns: Uint32Array;
+  /** The frames that hold a pin each: all; of a buffer of large folios only, one of each folio. */
+  readonly pins: Uint32Array;
+  /** Pages charged for it. */
+  readonly charged: number;
 
-  constructor(mm: Mm, offsetInPage: number, length: number, pfns: Uint32Array) {
+  constructor(mm: Mm, offsetInPage: number, length: number, pfns: Uint32Array, pins: Uint32Array, charged: number) {
     this.mm = mm;
     this.offsetInPage = offsetInPage;
     this.length = length;
     this.pfns = pfns;
+    this.pins = pins;
+    this.charged = charged;
   }
+}
+
+/**
+ * The frames of a pinned buffer whose pin is kept: all, or when it is pages of large folios of one size alone, one after
+ * the other, the first of each folio, whose pin is enough for them all (io_check_coalesce_buffer; D.1).
+ */
+export function keptPins(phys: Phys, pfns: Uint32Array): Uint32Array {
+  if (pfns.length < 2 || !folioTestLarge(phys, pfns[0]!)) return pfns;
+  const nr = folioNrPages(phys, pfns[0]!);
+  const kept = [pfns[0]!];
+  for (let i = 1; i < pfns.length; i++) {
+    const pfn = pfns[i]!;
+    const folio = compoundHead(phys, pfn);
+    const before = pfns[i - 1]!;
+    if (folio === compoundHead(phys, before)) {
+      if (pfn !== before + 1) return pfns;
+      continue;
+    }
+    const whole = before === compoundHead(phys, before) + nr - 1 && pfn === folio;
+    if (!whole || folioNrPages(phys, pfn) !== nr) return pfns;
+    kept.push(pfn);
+  }
+  return Uint32Array.from(kept);
+}
+
+/**
+ * Pages a buffer is charged for: those of small folios, and of each large folio all, once for the whole ring
+ * (io_buffer_account_pin). `before`: what the ring has already.
+ */
+export function chargedPages(phys: Phys, pfns: Uint32Array, before: readonly RegisteredBuffer[]): number {
+  const known = new Set<number>();
+  for (const buffer of before) for (const pfn of buffer.pfns) known.add(compoundHead(phys, pfn));
+  let pages = 0;
+  for (const pfn of pfns) {
+    const folio = compoundHead(phys, pfn);
+    if (!folioTestLarge(phys, pfn)) pages++;
+    else if (!known.has(folio)) pages += folioNrPages(phys, pfn);
+    known.add(folio);
+  }
+  return pages;
 }
 
 /** One io_uring instance, as far as it holds memory. */

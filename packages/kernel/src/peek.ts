@@ -4,14 +4,14 @@ import { MM_ROOT } from '@mmkit/aspace';
 import {
   ACCESS_READ,
   ACCESS_USER,
+  createCursor,
   createDecoded,
   createEntry,
   createTranslation,
   E_USER,
   ENTRY_LEAF,
+  findEntry,
   hwWalk,
-  leafIndex,
-  leafTable,
   readEntry,
 } from '@mmkit/pgtable';
 import { readBytes } from '@mmkit/phys';
@@ -25,15 +25,16 @@ import { checkAlive, Process } from './process.ts';
 export function translate(machine: Machine, process: Process, address: number): number {
   checkAlive(process);
   checkAddress('address', address);
-  const { tables, format } = machine.memory;
+  const { tables, format, phys } = machine.memory;
   if (address >= format.userEnd) return -EFAULT;
-  const table = leafTable(tables, process.mm.words[MM_ROOT]!, address);
-  if (table < 0) return -EFAULT;
+  const at = createCursor(address, address);
+  findEntry(tables, process.mm.words[MM_ROOT]!, address, at);
   const entry = createEntry();
   const decoded = createDecoded();
-  readEntry(tables, table, leafIndex(format, address), entry);
-  format.hardware(entry.lo, entry.hi, 0, decoded);
-  return decoded.kind === ENTRY_LEAF && (decoded.flags & E_USER) !== 0 ? decoded.pfn : -EFAULT;
+  readEntry(tables, at.table, at.index, entry);
+  format.hardware(entry.lo, entry.hi, at.level, decoded);
+  if (decoded.kind !== ENTRY_LEAF || (decoded.flags & E_USER) === 0) return -EFAULT;
+  return decoded.pfn + Math.floor((address - at.address) / phys.pageSize);
 }
 
 /**

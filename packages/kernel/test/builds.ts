@@ -14,7 +14,7 @@ import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '@mmkit/mm';
 import { arm64, x86_64 } from '@mmkit/pgtable';
 import type { Format } from '@mmkit/pgtable';
 import { countFrames } from '@mmkit/phys';
-import { runTask } from '@mmkit/task';
+import { describeWaiters, isRunnable, runPending, runTask, stepTask } from '@mmkit/task';
 import type { Sched, Task } from '@mmkit/task';
 
 type Modules = typeof plain & typeof mmPlain & typeof gupPlain;
@@ -149,4 +149,20 @@ export function endAll(api: Api, machine: Machine): { used: number; pins: number
   api.checkMachine(machine);
   const { used, pins } = countFrames(machine.memory.phys);
   return { used, pins };
+}
+
+/** Runs all tasks to their ends in an order chosen by `seed`; time passes at random moments too. */
+export function runRandomly(machine: Machine, seed: number): void {
+  const { sched } = machine;
+  let state = seed;
+  for (;;) {
+    const ready = sched.tasks.filter(isRunnable);
+    const moves = ready.length + (sched.events.length > 0 ? 1 : 0);
+    if (moves === 0) break;
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    const move = (state >>> 8) % moves;
+    if (move < ready.length) stepTask(sched, ready[move]!);
+    else runPending(sched);
+  }
+  expect(describeWaiters(sched)).toBe('');
 }

@@ -21,9 +21,9 @@ import {
 import type { Machine, Process } from '@mmkit/kernel';
 import { MADV_DONTNEED, madvise, MAP_FIXED, mmap, munmap } from '@mmkit/mm/sched';
 import { countFrames, pageRefCount } from '@mmkit/phys';
-import { describeWaiters, isRunnable, runPending, runTask, spawn, stepTask, TASK_DONE } from '@mmkit/task';
+import { isRunnable, runTask, spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import type { SimTask } from '@mmkit/task';
-import { ANON, formats, PAGE, RW, testedFormat } from './builds.ts';
+import { ANON, formats, PAGE, runRandomly, RW, testedFormat } from './builds.ts';
 
 const PAGES = 4;
 
@@ -55,22 +55,6 @@ function stepTo(machine: Machine, task: SimTask, point: number): void {
 
 function finish(machine: Machine, task: SimTask): void {
   while (task.state !== TASK_DONE) stepTask(machine.sched, task);
-}
-
-/** Runs all tasks to their ends in an order chosen by `seed`; time passes at random moments too. */
-function runRandomly(machine: Machine, seed: number): void {
-  const { sched } = machine;
-  let state = seed;
-  for (;;) {
-    const ready = sched.tasks.filter(isRunnable);
-    const moves = ready.length + (sched.events.length > 0 ? 1 : 0);
-    if (moves === 0) break;
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    const move = (state >>> 8) % moves;
-    if (move < ready.length) stepTask(sched, ready[move]!);
-    else runPending(sched);
-  }
-  expect(describeWaiters(sched)).toBe('');
 }
 
 function endAll(machine: Machine): { used: number; pins: number } {

@@ -2,13 +2,34 @@
  * Advice about the pages of a range (Linux: madvise_dontneed_free, madvise_cold, madvise_pageout, madvise_remove,
  * madvise_willneed, madvise_populate, madvise_guard_install). mmap_lock held for reading.
  *
- * Without swap MADV_PAGEOUT of anonymous memory does nothing that can be seen; here it does nothing to file pages either,
- * which Linux would drop from the page cache. Without huge pages MADV_COLLAPSE finds no VMA it may work on.
+ * Without swap MADV_PAGEOUT of anonymous memory does no more than split large folios; file pages, which Linux would drop
+ * from the page cache, stay.
  */
-import { EACCES, EINVAL } from '@mmkit/base';
+import { alignDown, alignUp, EACCES, EINVAL, ENOMEM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { anonVmaPrepare, Mm, mmapReadUnlock, vmaInode, ZAP_KEEP_MARKERS, ZAP_MLOCKED } from '@mmkit/aspace';
-import { coldRange, guardInstall, guardRemove, lazyfreeRange, mmapReadLock, zapPageRange } from '@mmkit/aspace/sched';
+import {
+  anonVmaPrepare,
+  hugeAllowed,
+  hugePageSize,
+  Mm,
+  mmapReadUnlock,
+  mmapWriteUnlock,
+  vmaInode,
+  ZAP_KEEP_MARKERS,
+  ZAP_MLOCKED,
+  ZAP_RECLAIM_TABLES,
+} from '@mmkit/aspace';
+import {
+  coldRange,
+  collapseHugePage,
+  guardInstall,
+  guardRemove,
+  lazyfreeRange,
+  mmapReadLock,
+  mmapWriteLock,
+  pageoutRange,
+  zapPageRange,
+} from '@mmkit/aspace/sched';
 import { punchHole } from '@mmkit/filemap/sched';
 import { faultinPageRange } from '@mmkit/gup/sched';
 import {
@@ -20,10 +41,12 @@ import {
   VM_SHARED,
   VM_SPECIAL,
   vmaIsAnonymous,
+  vmaLookup,
 } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import {
   MADV_COLD,
+  MADV_COLLAPSE,
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
   MADV_FREE,
@@ -42,7 +65,8 @@ export function* advisePages(mm: Mm, vma: Vma, start: number, end: number, advic
       const refusing = advice === MADV_DONTNEED ? VM_LOCKED | VM_PFNMAP : VM_PFNMAP;
       if ((vma.flags & refusing) !== 0) return -EINVAL;
       const locked = (vma.flags & VM_LOCKED) !== 0 ? ZAP_MLOCKED : 0;
-      yield* zapPageRange(mm, start, end, ZAP_KEEP_MARKERS | locked);
+      const reclaim = mm.memory.policy.reclaimTables ? ZAP_RECLAIM_TABLES : 0;
+      yield* zapPageRange(mm, start, end, ZAP_KEEP_MARKERS | locked | reclaim);
       return 0;
     }
     case MADV_FREE:
@@ -53,6 +77,7 @@ export function* advisePages(mm: Mm, vma: Vma, start: number, end: number, advic
     case MADV_PAGEOUT:
       if ((vma.flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return -EINVAL;
       if (advice === MADV_COLD) yield* coldRange(mm, start, end);
+      else yield* pageoutRange(mm, start, end);
       return 0;
     case MADV_GUARD_INSTALL:
       if ((vma.flags & (VM_SPECIAL | VM_HUGETLB | VM_LOCKED)) !== 0) return -EINVAL;
@@ -64,6 +89,8 @@ export function* advisePages(mm: Mm, vma: Vma, start: number, end: number, advic
       if ((vma.flags & (VM_SPECIAL | VM_HUGETLB)) !== 0) return -EINVAL;
       yield* guardRemove(mm, start, end);
       return 0;
+    case MADV_COLLAPSE:
+      return yield* collapsePages(mm, vma, start, end);
     case MADV_REMOVE:
       return yield* removePages(mm, vma, start, end);
     case MADV_WILLNEED:
@@ -71,6 +98,34 @@ export function* advisePages(mm: Mm, vma: Vma, start: number, end: number, advic
     default:
       return -EINVAL;
   }
+}
+
+/**
+ * MADV_COLLAPSE: the whole huge pages of [start, end) become such: 0, or why the last one that did not could not. Holds
+ * mmap_lock for writing meanwhile, for reading again afterwards.
+ */
+function* collapsePages(mm: Mm, vma: Vma, start: number, end: number): Task<number> {
+  const { memory } = mm;
+  const size = hugePageSize(memory);
+  const first = alignUp(start, size);
+  if (!hugeAllowed(mm, vma) || vma.anonVma === null) return -EINVAL;
+  if (alignUp(vma.start, size) + size > vma.end) return -EINVAL;
+  // Less than a huge page across no edge of one: an error, as measured; across an edge: nothing to do.
+  if (first > alignDown(end, size)) return -EINVAL;
+  let error = 0;
+  mmapReadUnlock(mm);
+  yield* mmapWriteLock(mm);
+  for (let at = first; at + size <= end; at += size) {
+    // Others may have changed it since.
+    const now = vmaLookup(mm.vmas, at);
+    const fits = now !== null && hugeAllowed(mm, now) && now.anonVma !== null && now.end >= at + size;
+    const result = fits ? yield* collapseHugePage(mm, now, at) : -EINVAL;
+    if (result !== 0) error = result;
+    if (!fits || result === -ENOMEM) break;
+  }
+  mmapWriteUnlock(mm);
+  yield* mmapReadLock(mm);
+  return error;
 }
 
 /** MADV_REMOVE: punches a hole into the file of a shared mapping, which goes from every mapping too (N.13). */

@@ -53,8 +53,10 @@ function* mincoreVma(mm: Mm, vma: Vma, start: number, end: number, vec: Uint8Arr
     yield* ptlLock(memory, cursor.table);
     for (let i = 0; i < cursor.count; i++) {
       readEntry(tables, cursor.table, cursor.index + i, entry);
-      format.decode(entry.lo, entry.hi, 0, decoded);
-      if (decoded.kind === ENTRY_LEAF) vec[(cursor.address - start) / phys.pageSize + i] = 1;
+      format.decode(entry.lo, entry.hi, cursor.level, decoded);
+      if (decoded.kind !== ENTRY_LEAF) continue;
+      const first = (cursor.address - start) / phys.pageSize + i;
+      vec.fill(1, Math.max(first, 0), first + format.spans[cursor.level]! / phys.pageSize);
     }
     ptlUnlock(memory, cursor.table);
   }

@@ -103,6 +103,7 @@ export {
   leafTableAlloc,
   levelIndex,
   leafIndex,
+  nextUsed,
   readEntry,
   writeEntry,
   clearEntry,

@@ -119,7 +119,8 @@ export function splitFolio(phys: Phys, pfn: number, newOrder: number): number {
   }
   const end = head + (1 << order);
   const step = 1 << newOrder;
-  phys.cold.fill(0, (head + 1) << 2, (head + 2) << 2);
+  // The words of the first two tails that counted the folio as a whole (order 1: of the first).
+  phys.cold.fill(0, (head + 1) << 2, (head + Math.min(3, 1 << order)) << 2);
   for (let folio = head; folio < end; folio += step) makeFolio(phys, head, folio, newOrder, cached, swapCache);
   for (let folio = head; folio < end; folio += step) if (pfn < folio || pfn >= folio + step) dropFolio(phys, folio);
   return 0;

@@ -20,6 +20,8 @@
  * | 2 | COLD_PREV | list link, a PFN, 0 = none | TAIL_NR_PAGES_MAPPED: pages of it that entries of their own map |
  * | 3 | COLD_PRIVATE | the owner's | TAIL_PINCOUNT: pins |
  *
+ * The second tail's cold words say who maps the folio (large-mapcount.ts).
+ *
  * All words of a free frame are zero, but for the flags of a free block's head and its links: so a frame never used is
  * a free frame, and making a machine touches no word per frame. So are those of a frame in a hole. Both tables are
  * reserved whole and backed by the operating system where touched.

@@ -67,3 +67,7 @@ export const GFP_USER = 0x100cc0;
 export const GFP_HIGHUSER = 0x100cc2;
 /** User memory that can be migrated: anonymous pages and page cache. */
 export const GFP_HIGHUSER_MOVABLE = 0x100cca;
+/** A huge page of user memory, taken only if one is at hand: no reclaim, no reserves, no warning. */
+export const GFP_TRANSHUGE_LIGHT = 0x1c20ca;
+/** The same, and the caller may reclaim and compact for it. */
+export const GFP_TRANSHUGE = 0x1c24ca;

@@ -30,6 +30,8 @@ export {
   GFP_USER,
   GFP_HIGHUSER,
   GFP_HIGHUSER_MOVABLE,
+  GFP_TRANSHUGE_LIGHT,
+  GFP_TRANSHUGE,
 } from './gfp.ts';
 export {
   HOT_WORDS,
@@ -152,6 +154,7 @@ export {
   folioAddRmapPmd,
   folioRemoveRmapPmd,
 } from './folio.ts';
+export { folioAddMmMapcount, folioMaybeMappedShared, folioSubMmMapcount } from './large-mapcount.ts';
 export { splitFolio, splitPage } from './folio-split.ts';
 export { setHwpoison, unpoison } from './poison.ts';
 export {

@@ -1,4 +1,5 @@
 /** The lists of the `pins`, `pipes` and `files` lines. */
+import { isZeroPage } from '@mmkit/aspace';
 import { cacheStat } from '@mmkit/filemap';
 import type { Pipe, RegisteredBuffer } from '@mmkit/kernel';
 import { PAGE } from '../world/world.ts';
@@ -22,15 +23,15 @@ export function pinsText(observer: Observer, first: Map<number, Place>): string 
 }
 
 function pinText(observer: Observer, slot: number, buffer: RegisteredBuffer, first: Map<number, Place>): string {
-  const { phys } = observer.contents;
+  const { memory } = observer.world.machine;
   const pages: [number, PageView][] = [];
   let offset = buffer.offsetInPage;
   let left = buffer.length;
   buffer.pfns.forEach((pfn, index) => {
     const length = Math.min(PAGE - offset, left);
     const view = {
-      letters: frameLetters(phys, pfn),
-      mapcount: mappings(phys, pfn),
+      letters: frameLetters(memory, pfn),
+      mapcount: mappings(memory, pfn),
       digest: partDigest(observer.contents, pfn, offset, length),
       ref: seeFrame(first, pfn, { q: PIN_PLACES + slot, b: index }),
     };
@@ -51,10 +52,10 @@ export function pipesText(observer: Observer, first: Map<number, Place>): string
 }
 
 function pipeEntries(observer: Observer, slot: number, pipe: Pipe, first: Map<number, Place>): string[] {
-  const { phys } = observer.contents;
+  const { memory } = observer.world.machine;
   return pipe.buffers.map(({ pfn, offset, length }, index) => {
-    const entry = `[${offset},${length},"${frameLetters(phys, pfn)}",${mappings(phys, pfn)}`;
-    if (pfn === phys.zeroPfn) return `${entry}]`;
+    const entry = `[${offset},${length},"${frameLetters(memory, pfn)}",${mappings(memory, pfn)}`;
+    if (isZeroPage(memory, pfn)) return `${entry}]`;
     const ref = seeFrame(first, pfn, { q: PIPE_PLACES + slot, b: index });
     return ref === null ? `${entry}]` : `${entry},${placeText(ref)}]`;
   });

@@ -1,7 +1,17 @@
 /** One page as an observation shows it (trace format, section 5, `pages`). */
-import { folioTestAnon, pageAnonExclusive } from '@mmkit/aspace';
-import { pageMapCount, PG_DIRTY, PG_MLOCKED, PG_SWAPBACKED, PG_UNEVICTABLE, PG_WRITEBACK, testFlag } from '@mmkit/phys';
-import type { Phys } from '@mmkit/phys';
+import { folioTestAnon, isZeroPage, pageAnonExclusive } from '@mmkit/aspace';
+import type { Memory } from '@mmkit/aspace';
+import {
+  compoundHead,
+  folioTestLarge,
+  pageMapCount,
+  PG_DIRTY,
+  PG_MLOCKED,
+  PG_SWAPBACKED,
+  PG_UNEVICTABLE,
+  PG_WRITEBACK,
+  testFlag,
+} from '@mmkit/phys';
 
 /** What is at one page of a process, or one page of a pin. */
 export interface PageView {
@@ -20,22 +30,26 @@ export interface Place {
   readonly b: number;
 }
 
-/** The letters of a frame, without those that only a page table shows (`P`, `E`, `w`). */
-export function frameLetters(phys: Phys, pfn: number): string {
-  if (pfn === phys.zeroPfn) return 'Z';
+/** The letters of a frame, without those that only a page table shows (`E`, `w`; `P` as `large`). */
+export function frameLetters(memory: Memory, pfn: number, large: string = ''): string {
+  const { phys } = memory;
+  if (isZeroPage(memory, pfn)) return `Z${large}`;
+  const folio = compoundHead(phys, pfn);
   let letters = 'F';
-  if (folioTestAnon(phys, pfn)) letters = pageAnonExclusive(phys, pfn) ? 'AX' : 'A';
-  if (testFlag(phys, pfn, PG_SWAPBACKED)) letters += 'B';
-  if (testFlag(phys, pfn, PG_DIRTY)) letters += 'D';
-  if (testFlag(phys, pfn, PG_MLOCKED)) letters += 'L';
-  if (testFlag(phys, pfn, PG_UNEVICTABLE)) letters += 'U';
-  if (testFlag(phys, pfn, PG_WRITEBACK)) letters += 'W';
+  if (folioTestAnon(phys, folio)) letters = pageAnonExclusive(phys, folio) ? 'AX' : 'A';
+  if (testFlag(phys, folio, PG_SWAPBACKED)) letters += 'B';
+  if (testFlag(phys, folio, PG_DIRTY)) letters += 'D';
+  if (folioTestLarge(phys, folio)) letters += 'T';
+  letters += large;
+  if (testFlag(phys, folio, PG_MLOCKED)) letters += 'L';
+  if (testFlag(phys, folio, PG_UNEVICTABLE)) letters += 'U';
+  if (testFlag(phys, folio, PG_WRITEBACK)) letters += 'W';
   return letters;
 }
 
 /** How many page-table entries map a frame; the zero page's are not counted. */
-export function mappings(phys: Phys, pfn: number): number {
-  return pfn === phys.zeroPfn ? 0 : pageMapCount(phys, pfn);
+export function mappings(memory: Memory, pfn: number): number {
+  return isZeroPage(memory, pfn) ? 0 : pageMapCount(memory.phys, pfn);
 }
 
 /** `"Q:B"`. */

@@ -1,5 +1,5 @@
 /** Walks the page tables of a process: what is at each page of the arena, and the sums of smaps for each VMA. */
-import { folioTestAnon, isGuardMarker, MM_ROOT, vmNormalPage } from '@mmkit/aspace';
+import { folioTestAnon, isGuardMarker, isZeroPage, MM_ROOT, vmNormalPage } from '@mmkit/aspace';
 import type { Process } from '@mmkit/kernel';
 import {
   createCursor,
@@ -12,7 +12,7 @@ import {
   readEntry,
 } from '@mmkit/pgtable';
 import type { Decoded } from '@mmkit/pgtable';
-import { PG_DIRTY, PG_SWAPBACKED, testFlag } from '@mmkit/phys';
+import { compoundHead, PG_DIRTY, PG_SWAPBACKED, testFlag } from '@mmkit/phys';
 import type { Phys } from '@mmkit/phys';
 import type { Vma } from '@mmkit/vma';
 import { addressOf, ARENA, PAGE } from '../world/world.ts';
@@ -57,28 +57,32 @@ export function scanPages(
     for (let i = 0; i < cursor.count; i++) {
       readEntry(tables, cursor.table, cursor.index + i, entry);
       if ((entry.lo | entry.hi) === 0) continue;
-      format.decode(entry.lo, entry.hi, 0, decoded);
+      format.decode(entry.lo, entry.hi, cursor.level, decoded);
       const address = cursor.address + i * PAGE;
-      const at = (address - ARENA) / PAGE;
-      pages.set(at, viewOf(observer, decoded, { q, b: at }, first));
       while (v < vmas.length && vmas[v]!.end <= address) v++;
-      if (decoded.kind === ENTRY_LEAF && v < vmas.length) addSums(phys, sums[v]!, decoded);
+      // A large entry maps many pages, one after the other.
+      for (const end = decoded.pfn + format.spans[cursor.level]! / PAGE; decoded.pfn < end; decoded.pfn++) {
+        const at = (address - ARENA) / PAGE + decoded.pfn - end + format.spans[cursor.level]! / PAGE;
+        pages.set(at, viewOf(observer, decoded, cursor.level > 0, { q, b: at }, first));
+        if (decoded.kind === ENTRY_LEAF && v < vmas.length) addSums(phys, sums[v]!, decoded);
+      }
     }
   }
   return { pages, cnt: cntText(vmas, sums) };
 }
 
-function viewOf(observer: Observer, entry: Decoded, place: Place, first: Map<number, Place>): PageView {
-  const { phys } = observer.contents;
+function viewOf(observer: Observer, entry: Decoded, large: boolean, place: Place, first: Map<number, Place>): PageView {
+  const { memory } = observer.world.machine;
   if (entry.kind !== ENTRY_LEAF) {
     return { letters: isGuardMarker(entry) ? 'g' : 'S', mapcount: 0, digest: '', ref: null };
   }
   const { pfn } = entry;
   const digest = frameDigest(observer.contents, pfn);
-  if (pfn === phys.zeroPfn) return { letters: 'Z', mapcount: 0, digest, ref: null };
-  const mapcount = mappings(phys, pfn);
-  let letters = frameLetters(phys, pfn);
-  if (mapcount === 1) letters += 'E';
+  let letters = frameLetters(memory, pfn, large ? 'P' : '');
+  if (isZeroPage(memory, pfn)) return { letters, mapcount: 0, digest, ref: null };
+  const mapcount = mappings(memory, pfn);
+  // Of a huge page pagemap looks at the first page only.
+  if ((large ? mappings(memory, compoundHead(memory.phys, pfn)) : mapcount) === 1) letters += 'E';
   if ((entry.flags & E_UFFD_WP) !== 0) letters += 'w';
   return { letters, mapcount, digest, ref: seeFrame(first, pfn, place) };
 }
@@ -94,12 +98,13 @@ export function seeFrame(first: Map<number, Place>, pfn: number, place: Place): 
 function addSums(phys: Phys, sums: Sums, entry: Decoded): void {
   const pfn = vmNormalPage(entry);
   if (pfn < 0) return;
-  const dirty = (entry.flags & E_DIRTY) !== 0 || testFlag(phys, pfn, PG_DIRTY);
+  const folio = compoundHead(phys, pfn);
+  const dirty = (entry.flags & E_DIRTY) !== 0 || testFlag(phys, folio, PG_DIRTY);
   sums.rss++;
   if (dirty) sums.dirty++;
   if (!folioTestAnon(phys, pfn)) return;
   sums.anon++;
-  if (!dirty && !testFlag(phys, pfn, PG_SWAPBACKED)) sums.lazy++;
+  if (!dirty && !testFlag(phys, folio, PG_SWAPBACKED)) sums.lazy++;
 }
 
 function cntText(vmas: readonly Vma[], sums: readonly Sums[]): string {

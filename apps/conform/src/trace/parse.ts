@@ -17,6 +17,8 @@ export interface Trace {
   readonly profile: string;
   /** Pages of the arena. */
   readonly pages: number;
+  /** Who gets huge pages. */
+  readonly thp: 'never' | 'madvise';
   /** Observe after each operation, or only where the trace says so. */
   readonly observeEach: boolean;
   /** The device that is swapped to: none, zram or loop. */
@@ -56,6 +58,7 @@ export function parseTrace(text: string): Trace {
   return {
     profile: fields.texts.get('profile')!,
     pages: fields.integer('pages'),
+    thp: fields.texts.get('thp') === 'madvise' ? 'madvise' : 'never',
     observeEach: fields.texts.get('observe') === 'each',
     swap: fields.texts.get('swap') ?? 'none',
     hugepages: fields.texts.has('hugepages') ? fields.integer('hugepages') : -1,

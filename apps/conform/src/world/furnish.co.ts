@@ -26,6 +26,7 @@ export function* furnishWorld(world: World): Task<void> {
   if (first === null) throw new InvariantError('NO_MEMORY', 'no page for the first process');
   // The recording ran as root.
   first.capIpcLock = true;
+  first.mm.thpDisabled = trace.thp === 'never';
   yield* surround(world, first);
   world.processes[0] = first;
 }
