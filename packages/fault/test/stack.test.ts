@@ -7,7 +7,7 @@ import { FAULT_FLAG_WRITE, VM_FAULT_SIGBUS } from '@mmkit/fault';
 import { handleMmFault } from '@mmkit/fault/sched';
 import type { Task } from '@mmkit/base';
 import { ENTRY_NONE } from '@mmkit/pgtable';
-import { eraseVma, insertVma, Vma, VM_GROWSDOWN } from '@mmkit/vma';
+import { eraseVma, findVma, insertVma, Vma, VM_GROWSDOWN } from '@mmkit/vma';
 import { AT, builds, entryAt, everySchedule, formats, PAGE, RW, space } from './builds.ts';
 
 const STACK = RW | VM_GROWSDOWN;
@@ -60,7 +60,7 @@ describe.each(builds)('%s: the guard page of a stack', (_, handle) => {
 });
 
 describe.each(formats)('%s: faults below one stack', () => {
-  const grown = (mm: Mm): number => (AT - mm.vmas.ranges.root.starts[0]! * PAGE) / PAGE;
+  const grown = (mm: Mm): number => (AT - findVma(mm.vmas, 0)!.start) / PAGE;
 
   it.each([linux6_18, linux4_8])(
     'C.5, $name: two at once, under every schedule: each gets its page, the stack reaches to the lower one',

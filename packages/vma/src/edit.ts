@@ -1,35 +1,72 @@
 /**
  * Changes of the range tree: insert, erase, move a range's bounds. Each goes down to the one leaf concerned, decides
- * there whether the change is allowed (nothing is written before), and repairs the summaries on the way up. Inside a
- * leaf an insert only shortens one hole and an erase only makes one longer, so a summary is computed anew only if that
- * hole was the largest, or if the change was at a leaf's edge (saves a quarter of the time).
- * Linux: mas_store and mas_erase without replacing several entries at once. No locking: the owner's lock, for writing.
+ * there whether the change is allowed (nothing is written before), and repairs the summaries on the way up. A leaf that
+ * would get too many slots or too few is left to splice.ts. Inside a leaf an insert only shortens one hole and an erase
+ * only makes one longer, so a summary is computed anew only if that hole was the largest, or if the change was at a
+ * leaf's edge. Linux: mas_store and mas_erase. No locking: the owner's lock, for writing.
  */
 import { InvariantError, checkInteger } from '@mmkit/base';
-import { MIN_FILL, RangeNode, WIDTH, childAt, firstEndAbove, largestGap, valueAt } from './node.ts';
+import type { RangePool } from './node.ts';
+import { MIN_FILL, NO_END, SHIFT, WIDTH } from './node.ts';
+import { nodeOn, own, pathTo, repair, widen } from './path.ts';
+import { emptyRow, pushSlot, splice } from './splice.ts';
 import type { RangeTree } from './tree.ts';
+import { slotAbove, slotBelow } from './tree.ts';
+import { checkChangeable } from './view.ts';
 
 /**
  * Adds the range [start, end) with its value. Throws `RangeError` for bounds that are not integers with
- * 0 ≤ start < end < 2^53, `InvariantError('RANGE_OVERLAP')` if a range already covers part of it.
+ * 0 ≤ start < end < 2^53 and for the value null, `InvariantError('RANGE_OVERLAP')` if a range already covers part of it,
+ * `InvariantError('RANGE_VIEW')` for a view.
  */
 export function insertRange<V>(tree: RangeTree<V>, start: number, end: number, value: V): void {
-  checkBounds(start, end);
-  const right = insertBelow(tree, tree.root, start, end, value);
-  if (right !== null) {
-    const root = new RangeNode<V>(false);
-    addChild(root, 0, tree.root);
-    addChild(root, 1, right);
-    tree.root = root;
+  checkChangeable(tree);
+  checkInteger('start', start, 0, Number.MAX_SAFE_INTEGER - 1);
+  checkInteger('end', end, start + 1, Number.MAX_SAFE_INTEGER);
+  checkValue('value', value);
+  const { pool } = tree;
+  const path = pathTo(tree, start);
+  const s = path[0]!;
+  const node = nodeOn(tree, path, 0);
+  const count = pool.counts[node >> SHIFT]!;
+  if (s < node + count && pool.starts[s]! < end) throw overlap(start, end);
+  if (count === WIDTH) {
+    const row = emptyRow<V>();
+    pushSlot(row, start, end, 0, value);
+    splice(tree, path, path.slice(), row);
+  } else {
+    const from = s > node && s < node + count ? pool.starts[s]! - pool.ends[s - 1]! : -1;
+    own(tree, path);
+    openSlot(pool, path[0]!, start, end, value);
+    if (from < 0 || (tree.height > 0 && from === pool.gaps[path[1]!]!)) repair(tree, path, 1);
   }
   tree.size++;
   tree.version++;
 }
 
-/** Removes the range that starts at `start` and returns its value. Throws `InvariantError('RANGE_ABSENT')`. */
+/**
+ * Removes the range that starts at `start` and returns its value. Throws `InvariantError('RANGE_ABSENT')`,
+ * `InvariantError('RANGE_VIEW')` for a view.
+ */
 export function eraseRange<V>(tree: RangeTree<V>, start: number): V {
-  const value = eraseBelow(tree, tree.root, start);
-  if (!tree.root.leaf && tree.root.count === 1) tree.root = childAt(tree.root, 0);
+  checkChangeable(tree);
+  const path = pathTo(tree, start);
+  const value = tree.pool.slots[slotOf(tree, path, start)] as V;
+  const { pool } = tree;
+  const node = nodeOn(tree, path, 0);
+  if (pool.counts[node >> SHIFT]! <= MIN_FILL && tree.height > 0) {
+    const right = path.slice();
+    right[0]!++;
+    splice(tree, path, right, emptyRow<V>());
+  } else {
+    own(tree, path);
+    const s = path[0]!;
+    closeSlot(pool, s);
+    // NO_END: the last slot went, and the summaries change with it.
+    const inside = s % WIDTH > 0 && pool.ends[s] !== NO_END;
+    if (inside) widen(tree, path, pool.starts[s]! - pool.ends[s - 1]!);
+    else repair(tree, path, 1);
+  }
   tree.size--;
   tree.version++;
   return value;
@@ -37,203 +74,74 @@ export function eraseRange<V>(tree: RangeTree<V>, start: number): V {
 
 /**
  * Gives the range that starts at `start` new bounds; its place in the order stays. Throws `RangeError` for bad bounds,
- * `InvariantError('RANGE_ABSENT')` if no range starts there, `InvariantError('RANGE_OVERLAP')` if a neighbour is hit.
+ * `InvariantError('RANGE_ABSENT')` if no range starts there, `InvariantError('RANGE_OVERLAP')` if a neighbour is hit,
+ * `InvariantError('RANGE_VIEW')` for a view.
  */
 export function resizeRange<V>(tree: RangeTree<V>, start: number, newStart: number, newEnd: number): void {
-  checkBounds(newStart, newEnd);
-  resizeBelow(tree.root, start, newStart, newEnd);
+  checkChangeable(tree);
+  checkInteger('newStart', newStart, 0, Number.MAX_SAFE_INTEGER - 1);
+  checkInteger('newEnd', newEnd, newStart + 1, Number.MAX_SAFE_INTEGER);
+  const { pool } = tree;
+  const path = pathTo(tree, start);
+  const s = slotOf(tree, path, start);
+  // Neighbours in the same leaf are one slot off; others are looked for from the root.
+  const below = s % WIDTH > 0 ? s - 1 : slotBelow(tree, start);
+  const above = (s + 1) % WIDTH > 0 && pool.ends[s + 1] !== NO_END ? s + 1 : slotAbove(tree, pool.ends[s]!);
+  if ((below >= 0 && pool.ends[below]! > newStart) || (above >= 0 && pool.starts[above]! < newEnd)) {
+    throw overlap(newStart, newEnd);
+  }
+  own(tree, path);
+  pool.starts[path[0]!] = newStart;
+  pool.ends[path[0]!] = newEnd;
+  repair(tree, path, 1);
   tree.version++;
 }
 
-function checkBounds(start: number, end: number): void {
-  checkInteger('start', start, 0, Number.MAX_SAFE_INTEGER - 1);
-  checkInteger('end', end, start + 1, Number.MAX_SAFE_INTEGER);
+/** null is what the lookups give for "no range". */
+export function checkValue<V>(name: string, value: V): void {
+  if (value === null) throw new RangeError(`${name}: expected anything but null`);
 }
 
-function overlap(start: number, end: number): InvariantError {
+export function overlap(start: number, end: number): InvariantError {
   return new InvariantError('RANGE_OVERLAP', `[${start}, ${end}) overlaps a range of the tree`);
 }
 
-/** The slot of the child (or range) that holds the range starting at `start`; throws if there cannot be one. */
-function slotOf<V>(node: RangeNode<V>, start: number): number {
-  const i = firstEndAbove(node, start);
-  if (i === node.count || (node.leaf && node.starts[i] !== start)) {
-    throw new InvariantError('RANGE_ABSENT', `no range starts at ${start}`);
+/** The slot at the end of a path to `start`; throws unless a range starts there. */
+function slotOf<V>(tree: RangeTree<V>, path: number[], start: number): number {
+  const s = path[0]!;
+  const { pool } = tree;
+  // Behind the last range of a full leaf there is no slot of its own.
+  const absent = s === nodeOn(tree, path, 0) + WIDTH || pool.ends[s] === NO_END || pool.starts[s] !== start;
+  if (absent) throw new InvariantError('RANGE_ABSENT', `no range starts at ${start}`);
+  return s;
+}
+
+/** Puts a range into slot `at` of a leaf that is not full. */
+function openSlot<V>(pool: RangePool<V>, at: number, start: number, end: number, value: V): void {
+  const { ends, starts, slots, counts } = pool;
+  const index = at >> SHIFT;
+  for (let s = index * WIDTH + counts[index]!; s > at; s--) {
+    ends[s] = ends[s - 1]!;
+    starts[s] = starts[s - 1]!;
+    slots[s] = slots[s - 1]!;
   }
-  return i;
+  ends[at] = end;
+  starts[at] = start;
+  slots[at] = value;
+  counts[index] = counts[index]! + 1;
 }
 
-/** Inserts below `node`; a node split off to its right is returned for the parent to take in. */
-function insertBelow<V>(
-  tree: RangeTree<V>,
-  node: RangeNode<V>,
-  start: number,
-  end: number,
-  value: V,
-): RangeNode<V> | null {
-  const i = firstEndAbove(node, start);
-  if (node.leaf) {
-    // Past the last slot only in the last leaf: a parent's end is its last leaf's, so slot i is the true successor.
-    if (i < node.count && node.starts[i]! < end) throw overlap(start, end);
-    tree.hole = holeBefore(node, i);
-    return addSlot(node, i, start, end, 0, value);
+/** Takes slot `at` out of a leaf. */
+function closeSlot<V>(pool: RangePool<V>, at: number): void {
+  const { ends, starts, slots, counts } = pool;
+  const index = at >> SHIFT;
+  const last = index * WIDTH + counts[index]! - 1;
+  for (let s = at; s < last; s++) {
+    ends[s] = ends[s + 1]!;
+    starts[s] = starts[s + 1]!;
+    slots[s] = slots[s + 1]!;
   }
-  const below = Math.min(i, node.count - 1);
-  const child = childAt(node, below);
-  const added = insertBelow(tree, child, start, end, value);
-  const largest = tree.hole < 0 || tree.hole === node.gaps[below];
-  if (added !== null || largest) refresh(node, below, child);
-  return added === null ? null : addChild(node, below + 1, added);
-}
-
-function eraseBelow<V>(tree: RangeTree<V>, node: RangeNode<V>, start: number): V {
-  const i = slotOf(node, start);
-  if (node.leaf) {
-    const value = valueAt(node, i);
-    closeSlots(node, i, 1);
-    tree.hole = holeBefore(node, i);
-    return value;
-  }
-  const child = childAt(node, i);
-  const value = eraseBelow(tree, child, start);
-  if (child.count < MIN_FILL) refill(node, Math.max(i - 1, 0));
-  else if (tree.hole < 0) refresh(node, i, child);
-  else if (tree.hole > node.gaps[i]!) node.gaps[i] = tree.hole;
-  return value;
-}
-
-/** The hole between slots `i − 1` and `i` of a leaf; −1 at its edges, where its bounds change with the slot. */
-function holeBefore<V>(leaf: RangeNode<V>, i: number): number {
-  return i > 0 && i < leaf.count ? leaf.starts[i]! - leaf.ends[i - 1]! : -1;
-}
-
-function resizeBelow<V>(node: RangeNode<V>, start: number, newStart: number, newEnd: number): void {
-  const i = slotOf(node, start);
-  if (!node.leaf) {
-    const child = childAt(node, i);
-    resizeBelow(child, start, newStart, newEnd);
-    refresh(node, i, child);
-    return;
-  }
-  const { prev, next } = node;
-  const floor = i > 0 ? node.ends[i - 1]! : prev !== null ? prev.ends[prev.count - 1]! : 0;
-  const ceiling = i + 1 < node.count ? node.starts[i + 1]! : next !== null ? next.starts[0]! : Infinity;
-  if (newStart < floor || newEnd > ceiling) throw overlap(newStart, newEnd);
-  node.starts[i] = newStart;
-  node.ends[i] = newEnd;
-}
-
-/** Puts `child` into slot `at` of an inner node; the node split off is returned, or null. */
-function addChild<V>(node: RangeNode<V>, at: number, child: RangeNode<V>): RangeNode<V> | null {
-  return addSlot(node, at, child.starts[0]!, child.ends[child.count - 1]!, largestGap(child), child);
-}
-
-function addSlot<V>(
-  node: RangeNode<V>,
-  at: number,
-  start: number,
-  end: number,
-  gap: number,
-  slot: RangeNode<V> | V,
-): RangeNode<V> | null {
-  if (node.count === WIDTH) {
-    const right = splitNode(node);
-    if (at <= node.count) addSlot(node, at, start, end, gap, slot);
-    else addSlot(right, at - node.count, start, end, gap, slot);
-    return right;
-  }
-  openSlots(node, at, 1);
-  setSlot(node, at, start, end, gap, slot);
-  return null;
-}
-
-/** Brings the summary of child `i` of an inner node up to date. */
-function refresh<V>(node: RangeNode<V>, i: number, child: RangeNode<V>): void {
-  node.starts[i] = child.starts[0]!;
-  node.ends[i] = child.ends[child.count - 1]!;
-  node.gaps[i] = largestGap(child);
-}
-
-/** Child `j` or `j + 1` of `node` has too few slots: joins the two where they fit in one, else shares evenly. */
-function refill<V>(node: RangeNode<V>, j: number): void {
-  const left = childAt(node, j);
-  const right = childAt(node, j + 1);
-  if (left.count + right.count <= WIDTH) {
-    moveSlots(right, 0, left, left.count, right.count);
-    if (left.leaf) linkLeaves(left, right.next);
-    closeSlots(node, j + 1, 1);
-  } else {
-    const half = (left.count + right.count) >> 1;
-    if (left.count > half) moveSlots(left, half, right, 0, left.count - half);
-    else moveSlots(right, 0, left, left.count, half - left.count);
-    refresh(node, j + 1, right);
-  }
-  refresh(node, j, left);
-}
-
-/** Moves the upper half of a full node to a new one on its right. */
-function splitNode<V>(node: RangeNode<V>): RangeNode<V> {
-  const right = new RangeNode<V>(node.leaf);
-  if (node.leaf) {
-    linkLeaves(right, node.next);
-    linkLeaves(node, right);
-  }
-  moveSlots(node, WIDTH / 2, right, 0, WIDTH / 2);
-  return right;
-}
-
-function linkLeaves<V>(left: RangeNode<V>, right: RangeNode<V> | null): void {
-  left.next = right;
-  if (right !== null) right.prev = left;
-}
-
-/** Moves `n` slots from one node to another. */
-function moveSlots<V>(from: RangeNode<V>, fromAt: number, to: RangeNode<V>, toAt: number, n: number): void {
-  openSlots(to, toAt, n);
-  for (let k = 0; k < n; k++) {
-    const i = fromAt + k;
-    setSlot(to, toAt + k, from.starts[i]!, from.ends[i]!, from.gaps[i]!, from.slots[i]!);
-  }
-  closeSlots(from, fromAt, n);
-}
-
-function setSlot<V>(
-  node: RangeNode<V>,
-  i: number,
-  start: number,
-  end: number,
-  gap: number,
-  slot: RangeNode<V> | V | null,
-): void {
-  node.starts[i] = start;
-  node.ends[i] = end;
-  node.gaps[i] = gap;
-  node.slots[i] = slot;
-}
-
-/** Makes room for `n` slots at `at`; the caller fills them. */
-function openSlots<V>(node: RangeNode<V>, at: number, n: number): void {
-  const { leaf, starts, ends, gaps, slots } = node;
-  for (let i = node.count - 1; i >= at; i--) {
-    starts[i + n] = starts[i]!;
-    ends[i + n] = ends[i]!;
-    slots[i + n] = slots[i]!;
-    if (!leaf) gaps[i + n] = gaps[i]!;
-  }
-  node.count += n;
-}
-
-/** Takes `n` slots out at `at`. */
-function closeSlots<V>(node: RangeNode<V>, at: number, n: number): void {
-  const { leaf, starts, ends, gaps, slots } = node;
-  const count = node.count - n;
-  for (let i = at; i < count; i++) {
-    starts[i] = starts[i + n]!;
-    ends[i] = ends[i + n]!;
-    slots[i] = slots[i + n]!;
-    if (!leaf) gaps[i] = gaps[i + n]!;
-  }
-  // What is left behind must not keep values alive.
-  for (let i = count; i < node.count; i++) slots[i] = null;
-  node.count = count;
+  ends[last] = NO_END;
+  slots[last] = null;
+  counts[index] = counts[index]! - 1;
 }

@@ -1,8 +1,12 @@
-export type { RangeNode } from './node.ts';
 export { RangeTree, createRangeTree, findRange, rangeContaining, rangeBefore } from './tree.ts';
+export type { RangePool } from './node.ts';
 export { insertRange, eraseRange, resizeRange } from './edit.ts';
-export { findGap, findGapFromTop } from './gap.ts';
-export { RangeCursor, createRangeCursor, seekRange, nextRange, prevRange } from './cursor.ts';
+export { replaceRanges } from './replace.ts';
+export { openRangeView, closeRangeView } from './view.ts';
+export { findGap, findGapFromTop, findPlace } from './gap.ts';
+export type { PlaceWishes } from './gap.ts';
+export { RangeCursor, createRangeCursor, seekRange, nextRange, prevRange, rangesIn } from './cursor.ts';
+export type { RangeEntry } from './cursor.ts';
 export { checkTree } from './check.ts';
 export {
   VM_READ,

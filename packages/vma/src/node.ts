@@ -1,59 +1,84 @@
 /**
- * A node of the range tree: what Linux's `struct maple_node` is to its maple tree (reference N.17). Ours is a plain
- * B+-tree of one node class: bounds are half open instead of inclusive, holes are not stored as entries, and nodes are
- * changed in place instead of copied for RCU readers, so a reader must hold the lock of the tree's owner (mmap_lock).
+ * The nodes of the range tree: what Linux's `struct maple_node` is to its maple tree (reference N.17). Ours is a plain
+ * B+-tree; bounds are half open instead of inclusive, holes are not stored as entries. All nodes of a tree lie in one
+ * pool of parallel arrays; a node is WIDTH slots in a row and its name is the index of its first slot, so a step down
+ * costs the lines of one array that hold the ends, and one line for the child.
  *
- * Layout: parallel arrays, slots 0 … count−1 in use, in rising order:
+ * | array | slot of a leaf | slot of an inner node |
+ * |-------|----------------|-----------------------|
+ * | `ends[s]` | first number after the range; NO_END in a slot not in use | end of the last range below the child |
+ * | `starts[s]` | first number of the range | start of the first range below the child |
+ * | `gaps[s]` | not used | largest hole between two ranges below the child |
+ * | `slots[s]` | the range's value | the child |
  *
- * | array | in a leaf | in an inner node |
- * |-------|-----------|------------------|
- * | `starts[i]` | first number of range i | start of the first range below child i |
- * | `ends[i]` | first number after range i | end of the last range below child i |
- * | `gaps[i]` | not used | largest hole between two ranges below child i |
- * | `slots[i]` | the range's value | child i |
+ * Slots in use are the first `counts[node >> SHIFT]`, in rising order. The hole between two slots belongs to their node
+ * (`starts[s + 1] - ends[s]`), so a node's summary depends on nothing outside it. Whether a node is a leaf follows from
+ * the height of its tree.
  *
- * The hole between slots i and i+1 belongs to this node (`starts[i + 1] - ends[i]`), so a node's summary depends on
- * nothing outside it.
+ * Readers beside a writer (RCU in Linux): a view is a root and an epoch. Opening one raises the epoch; a node carries the
+ * epoch it was made in (`stamps[node >> SHIFT]`) and may change in place only if no open view is as young. Otherwise the
+ * writer changes a copy (edit.ts, splice.ts) and leaves the old node with the newest view that sees it (view.ts).
  */
+import type { RangeTree } from './tree.ts';
 
-/** Slots a node has. 16 and 64 look up within 10 % of it; 64 costs more to make and to shift. */
+/** Slots a node has. */
 export const WIDTH = 32;
+/** A node, as the index of its first slot, shifted right by it is its number. */
+export const SHIFT = 5;
 /** Fewest slots of a node other than the root: below a half, so that erase and insert in turn do not join and split. */
 export const MIN_FILL = 10;
+/** In `ends`, behind the last slot in use: above every end, so that a search stops there at the latest. 2^53. */
+export const NO_END = 9_007_199_254_740_992;
 
-export class RangeNode<V> {
-  /** True when `slots` are values, false when they are nodes. */
-  readonly leaf: boolean;
-  /** Slots in use. */
-  count: number;
-  /** See the layout above; written by edit.ts only, as are the next three. */
-  readonly starts: number[];
+export class RangePool<V> {
+  /** See the table above; written by this file and edit.ts only, as are the next five. */
   readonly ends: number[];
+  readonly starts: number[];
   readonly gaps: number[];
-  readonly slots: (RangeNode<V> | V | null)[];
-  /** The leaf of the next higher ranges; null in the last leaf and in inner nodes. Written by edit.ts only. */
-  next: RangeNode<V> | null;
-  /** The leaf of the next lower ranges; null in the first leaf and in inner nodes. Written by edit.ts only. */
-  prev: RangeNode<V> | null;
+  readonly slots: (V | number | null)[];
+  /** By node >> SHIFT: its slots in use. */
+  readonly counts: number[];
+  /** By node >> SHIFT: the epoch in which it was made. */
+  readonly stamps: number[];
+  /** A node not in use, −1 if there is none; the next one is in its first slot. Written by this file only. */
+  free: number;
+  /** Raised by each new view. Written by view.ts only, as are the next two. */
+  epoch: number;
+  /** The epoch of the newest open view, −1 when nobody reads: nodes with higher stamps may change in place. */
+  seen: number;
+  /** The newest open view; the others follow by `older`. Null when nobody reads. */
+  newest: RangeTree<V> | null;
 
-  constructor(leaf: boolean) {
-    this.leaf = leaf;
-    this.count = 0;
-    this.starts = blankNumbers();
-    this.ends = blankNumbers();
-    this.gaps = blankNumbers();
-    this.slots = blankSlots();
-    this.next = null;
-    this.prev = null;
+  constructor() {
+    this.ends = noEnds();
+    this.starts = blanks();
+    this.gaps = blanks();
+    this.slots = noSlots();
+    this.counts = [0];
+    this.stamps = [0];
+    this.free = -1;
+    this.epoch = 0;
+    this.seen = -1;
+    this.newest = null;
   }
 }
 
 /**
- * WIDTH numbers. A literal of fractions, because the engine keeps such an array as raw doubles and copies it whole: a
- * node is made in 0.1 µs, one with Float64Arrays in 1.4, and lookups are as fast. An explorer makes two trees a
- * schedule.
+ * WIDTH ends. A literal of doubles, because the engine keeps such an array raw and copies it whole: a pool is made in
+ * 0.1 µs, of Float64Arrays in 1.4. An explorer makes two trees a schedule.
  */
-function blankNumbers(): number[] {
+function noEnds(): number[] {
+  // biome-ignore format: four rows of eight
+  return [
+    NO_END, NO_END, NO_END, NO_END, NO_END, NO_END, NO_END, NO_END,
+    NO_END, NO_END, NO_END, NO_END, NO_END, NO_END, NO_END, NO_END,
+    NO_END, NO_END, NO_END, NO_END, NO_END, NO_END, NO_END, NO_END,
+    NO_END, NO_END, NO_END, NO_END, NO_END, NO_END, NO_END, NO_END,
+  ];
+}
+
+/** WIDTH numbers, fractions to be kept as raw doubles. */
+function blanks(): number[] {
   // biome-ignore format: two rows of sixteen
   return [
     0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5,
@@ -62,7 +87,7 @@ function blankNumbers(): number[] {
 }
 
 /** WIDTH empty slots. */
-function blankSlots(): null[] {
+function noSlots(): null[] {
   // biome-ignore format: two rows of sixteen
   return [
     null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
@@ -70,42 +95,88 @@ function blankSlots(): null[] {
   ];
 }
 
-/** Child `i` of an inner node. */
-export function childAt<V>(node: RangeNode<V>, i: number): RangeNode<V> {
-  return node.slots[i] as RangeNode<V>;
+/** Takes an empty node out of the pool. */
+export function takeNode<V>(pool: RangePool<V>): number {
+  let node = pool.free;
+  if (node >= 0) {
+    pool.free = pool.slots[node] as number;
+    pool.slots[node] = null;
+    pool.stamps[node >> SHIFT] = pool.epoch;
+    return node;
+  }
+  node = pool.ends.length;
+  for (let i = 0; i < WIDTH; i++) {
+    pool.ends.push(NO_END);
+    pool.starts.push(0.5);
+    pool.gaps.push(0.5);
+    pool.slots.push(null);
+  }
+  pool.counts.push(0);
+  pool.stamps.push(pool.epoch);
+  return node;
 }
 
-/** Value `i` of a leaf. */
-export function valueAt<V>(node: RangeNode<V>, i: number): V {
-  return node.slots[i] as V;
+/** Gives a node back that nobody can see. What it held must not keep values alive. */
+export function freeNode<V>(pool: RangePool<V>, node: number): void {
+  clearSlots(pool, node, 0);
+  pool.slots[node] = pool.free;
+  pool.free = node;
 }
 
-/** First slot whose end is above `x`, or `count`. In order: over 32 slots it beats halving, which mispredicts. */
-export function firstEndAbove<V>(node: RangeNode<V>, x: number): number {
-  const ends = node.ends;
-  const count = node.count;
-  let i = 0;
-  while (i < count && ends[i]! <= x) i++;
-  return i;
+/** Gives up a node the tree no longer needs: at once, or with the newest view that sees it. */
+export function retireNode<V>(pool: RangePool<V>, node: number): void {
+  if (pool.stamps[node >> SHIFT]! > pool.seen) freeNode(pool, node);
+  else pool.newest!.retired.push(node);
 }
 
-/** Last slot whose start is below `x`, or −1. */
-export function lastStartBelow<V>(node: RangeNode<V>, x: number): number {
-  const starts = node.starts;
-  let i = node.count - 1;
-  while (i >= 0 && starts[i]! >= x) i--;
-  return i;
+/** A copy of a node, to be changed in its place. */
+export function copyNode<V>(pool: RangePool<V>, node: number): number {
+  const copy = takeNode(pool);
+  const { ends, starts, gaps, slots, counts } = pool;
+  const count = counts[node >> SHIFT]!;
+  for (let i = 0; i < count; i++) {
+    ends[copy + i] = ends[node + i]!;
+    starts[copy + i] = starts[node + i]!;
+    gaps[copy + i] = gaps[node + i]!;
+    slots[copy + i] = slots[node + i]!;
+  }
+  counts[copy >> SHIFT] = count;
+  return copy;
+}
+
+/** Leaves the first `count` slots of a node in use; `counts` is set last, so that a larger one says what to clear. */
+export function clearSlots<V>(pool: RangePool<V>, node: number, count: number): void {
+  const { ends, slots, counts } = pool;
+  const last = node + counts[node >> SHIFT]!;
+  for (let s = node + count; s < last; s++) {
+    ends[s] = NO_END;
+    slots[s] = null;
+  }
+  counts[node >> SHIFT] = count;
+}
+
+/** The first slot from `s` whose end is above `x`: there must be one in the node. By lines of eight, then in the line. */
+export function firstEndAbove(ends: number[], s: number, x: number): number {
+  while (ends[s + 7]! <= x) s += 8;
+  while (ends[s]! <= x) s++;
+  return s;
+}
+
+/** The end of the last range below a node that is not empty. */
+export function lastEnd<V>(pool: RangePool<V>, node: number): number {
+  return pool.ends[node + pool.counts[node >> SHIFT]! - 1]!;
 }
 
 /** The largest hole between two ranges below `node`, 0 when there is none. */
-export function largestGap<V>(node: RangeNode<V>): number {
-  const { starts, ends, gaps, count } = node;
+export function largestGap<V>(pool: RangePool<V>, node: number, leaf: boolean): number {
+  const { starts, ends, gaps } = pool;
+  const last = node + pool.counts[node >> SHIFT]!;
   let largest = 0;
-  for (let i = 1; i < count; i++) {
-    const hole = starts[i]! - ends[i - 1]!;
+  for (let s = node + 1; s < last; s++) {
+    const hole = starts[s]! - ends[s - 1]!;
     if (hole > largest) largest = hole;
   }
-  if (node.leaf) return largest;
-  for (let i = 0; i < count; i++) if (gaps[i]! > largest) largest = gaps[i]!;
+  if (leaf) return largest;
+  for (let s = node; s < last; s++) if (gaps[s]! > largest) largest = gaps[s]!;
   return largest;
 }

@@ -33,6 +33,15 @@ export function naiveResize(list: Naive, start: number, newStart: number, newEnd
   return true;
 }
 
+/** The erased ranges, or null, and nothing changed, if one lies partly in [start, end). */
+export function naiveReplace(list: Naive, start: number, end: number, by: Naive): Naive | null {
+  const gone = list.filter((r) => r.start < end && start < r.end);
+  if (gone.some((r) => r.start < start || r.end > end)) return null;
+  const at = list.findIndex((r) => r.start >= start);
+  list.splice(at < 0 ? list.length : at, gone.length, ...by);
+  return gone;
+}
+
 /** The holes inside [low, high), in order. */
 export function naiveHoles(list: Naive, low: number, high: number): { from: number; to: number }[] {
   const holes: { from: number; to: number }[] = [];

@@ -10,13 +10,15 @@ import {
   findRange,
   insertRange,
   nextRange,
+  openRangeView,
   prevRange,
   rangeBefore,
   rangeContaining,
   resizeRange,
   seekRange,
 } from '../src/index.ts';
-import { childAt } from '../src/node.ts';
+import { WIDTH, takeNode } from '../src/node.ts';
+import { childOf } from '../src/tree.ts';
 import { codeOf, dump } from './naive.ts';
 
 /** Ranges [10 i, 10 i + 6), value i, for i below n: holes of 4 between them. */
@@ -51,6 +53,14 @@ describe('RangeTree lookups', () => {
     expect(findRange(tree, 4996)).toBe(null);
     expect(rangeContaining(tree, 5000)).toBe(null);
     expect(rangeBefore(tree, 0)).toBe(null);
+  });
+
+  it('a place that is no number throws RangeError and names the argument', () => {
+    for (const tree of [comb(0), comb(500)]) {
+      for (const look of [findRange, rangeContaining, rangeBefore]) {
+        for (const x of [NaN, undefined, {}, 'x']) expect(() => look(tree, x as number)).toThrow('x: ');
+      }
+    }
   });
 
   it('ranges that touch are two ranges', () => {
@@ -117,6 +127,11 @@ describe('RangeTree changes', () => {
       expect(codeOf(() => insertRange(tree, start, end, 0))).toBe('RangeError');
       expect(codeOf(() => resizeRange(tree, 0, start, end))).toBe('RangeError');
     }
+    expect(() => insertRange(tree, NaN, 1, 0)).toThrow('start: ');
+    expect(() => insertRange(tree, 6, 6, 0)).toThrow('end: ');
+    expect(() => insertRange(tree, 6, 7, null as unknown as number)).toThrow('value: ');
+    expect(() => resizeRange(tree, 0, -1, 5)).toThrow('newStart: ');
+    expect(() => resizeRange(tree, 0, 5, 5)).toThrow('newEnd: ');
     expect(dump(tree)).toEqual(before);
   });
 
@@ -124,7 +139,9 @@ describe('RangeTree changes', () => {
     const tree = comb(3000);
     for (let i = 0; i < 3000; i++) eraseRange(tree, 10 * ((i * 7) % 3000));
     checkTree(tree);
-    expect([tree.size, tree.root.leaf, tree.root.count]).toEqual([0, true, 0]);
+    expect([tree.size, tree.height, tree.pool.slots.some((slot) => typeof slot === 'object' && slot !== null)]).toEqual(
+      [0, 0, false],
+    );
   });
 });
 
@@ -194,20 +211,27 @@ describe('RangeCursor', () => {
 });
 
 describe('checkTree', () => {
+  /** The first slot of child `i` of the root. */
+  const child = (tree: RangeTree<number>, i: number): number => childOf(tree.pool, tree.root + i);
   const breaks: Record<string, (tree: RangeTree<number>) => void> = {
-    'an empty range': (tree) => void (childAt(tree.root, 0).ends[3] = 30),
-    'ranges out of order': (tree) => void (childAt(tree.root, 1).starts[2] = 0),
-    'a summary with the wrong start': (tree) => void tree.root.starts[1]!++,
-    'a summary with the wrong end': (tree) => void tree.root.ends[1]!--,
-    'a summary with the wrong hole': (tree) => void (tree.root.gaps[1] = 5),
-    'a node with too few slots': (tree) => void (childAt(tree.root, 1).count = 9),
-    'a node with too many slots': (tree) => void (tree.root.count = 33),
-    'an inner root with one child': (tree) => void (tree.root.count = 1),
-    'a leaf not linked to its successor': (tree) => void (childAt(tree.root, 0).next = null),
-    'a leaf not linked to its predecessor': (tree) => void (childAt(tree.root, 2).prev = null),
+    'an empty range': (tree) => void (tree.pool.ends[child(tree, 0) + 3] = 30),
+    'ranges out of order': (tree) => void (tree.pool.starts[child(tree, 1) + 2] = 0),
+    'a summary with the wrong start': (tree) => void tree.pool.starts[tree.root + 1]!++,
+    'a summary with the wrong end': (tree) => void tree.pool.ends[tree.root + 1]!--,
+    'a summary with the wrong hole': (tree) => void (tree.pool.gaps[tree.root + 1] = 5),
+    'a node with too few slots': (tree) => void (tree.pool.counts[child(tree, 1) / WIDTH] = 9),
+    'a node with too many slots': (tree) => void (tree.pool.counts[tree.root / WIDTH] = 33),
+    'an inner root with one child': (tree) => void (tree.pool.counts[tree.root / WIDTH] = 1),
     'a wrong size': (tree) => void tree.size++,
-    'a value left in an unused slot': (tree) => void (childAt(tree.root, 0).slots[31] = 1),
-    'leaves of unequal depth': (tree) => void (tree.root.slots[1] = comb(40).root),
+    'a value left in an unused slot': (tree) => void (tree.pool.slots[child(tree, 0) + 31] = 1),
+    'an end left in an unused slot': (tree) => void (tree.pool.ends[child(tree, 0) + 31] = 1),
+    'a child in two places': (tree) => void (tree.pool.slots[tree.root + 1] = tree.pool.slots[tree.root]!),
+    'a node that is nowhere': (tree) => void takeNode(tree.pool),
+    'a node both used and free': (tree) => void (tree.pool.free = child(tree, 0)),
+    'a node only the tree sees below one that a view sees': (tree) => {
+      openRangeView(tree);
+      tree.pool.stamps[child(tree, 1) / WIDTH] = tree.pool.epoch;
+    },
   };
   for (const [what, damage] of Object.entries(breaks)) {
     it(`N.17: finds ${what}`, () => {
