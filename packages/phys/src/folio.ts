@@ -17,6 +17,7 @@ import {
   HOT_MAPCOUNT,
   HOT_OWNER,
   HOT_REFCOUNT,
+  MAX_COUNT,
   TAIL_ENTIRE_MAPCOUNT,
   TAIL_LARGE_MAPCOUNT,
   TAIL_NR_PAGES_MAPPED,
@@ -118,10 +119,21 @@ function checkMapping(phys: Phys, pfn: number, pages: number): number {
   return head;
 }
 
-/** `pages` pages from `pfn` on got one more entry each (`folio_add_anon_rmap_ptes`, `folio_add_file_rmap_ptes`). */
+/** InvariantError MAP_OVERFLOW unless a map count can take `entries` more. */
+function checkRoom(count: number, entries: number, pfn: number): void {
+  if (count <= MAX_COUNT - entries) return;
+  throw new InvariantError('MAP_OVERFLOW', `frame ${pfn} is mapped ${count} times, ${entries} more are too many`);
+}
+
+/**
+ * `pages` pages from `pfn` on got one more entry each (`folio_add_anon_rmap_ptes`, `folio_add_file_rmap_ptes`).
+ * InvariantError MAP_FREE or MAP_OVERFLOW with nothing changed.
+ */
 export function folioAddRmapPtes(phys: Phys, pfn: number, pages: number = 1): void {
   const head = checkMapping(phys, pfn, pages);
   const { hot, cold } = phys;
+  for (let frame = pfn; frame < pfn + pages; frame++) checkRoom(hot[(frame << 2) + HOT_MAPCOUNT]!, 1, frame);
+  if (folioTestLarge(phys, head)) checkRoom(cold[tailWord(head, TAIL_LARGE_MAPCOUNT)]!, pages, head);
   let first = 0;
   for (let frame = pfn; frame < pfn + pages; frame++) {
     const at = (frame << 2) + HOT_MAPCOUNT;
@@ -165,10 +177,11 @@ function checkEntire(phys: Phys, pfn: number): number {
 
 /**
  * One large entry more maps the whole folio that holds a frame (`folio_add_anon_rmap_pmd`, `folio_add_file_rmap_pmd`).
- * InvariantError NOT_LARGE or MAP_FREE with nothing changed.
+ * InvariantError NOT_LARGE, MAP_FREE or MAP_OVERFLOW with nothing changed.
  */
 export function folioAddRmapPmd(phys: Phys, pfn: number): void {
   const head = checkEntire(phys, pfn);
+  checkRoom(phys.cold[tailWord(head, TAIL_LARGE_MAPCOUNT)]!, 1, head);
   phys.cold[tailWord(head, TAIL_ENTIRE_MAPCOUNT)]!++;
   phys.cold[tailWord(head, TAIL_LARGE_MAPCOUNT)]!++;
 }

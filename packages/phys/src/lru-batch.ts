@@ -57,13 +57,18 @@ const MLOCK_NEW = 2;
  */
 function queue(phys: Phys, kind: number, head: number, variant: number = 0): void {
   const batch = phys.cpu.lruBatches[kind]!;
-  const full = batch.length + 1 >= PAGEVEC_SIZE || folioTestLarge(phys, head);
+  const full = fills(phys, batch, head);
   if (full) drainBatch(phys, batch, kind);
   getPage(phys, head);
   if (variant !== 0) phys.hot[(head << 2) + HOT_FLAGS]! |= PG_MLOCKED;
   if (kind === ADD || variant === MLOCK_NEW) phys.cold[(head << 2) + COLD_NEXT] = LRU_PENDING;
   batch.push((head << 2) | variant);
   if (full) drainBatch(phys, batch, kind);
+}
+
+/** True when this folio makes a batch be drained. */
+function fills(phys: Phys, batch: readonly number[], head: number): boolean {
+  return batch.length + 1 >= PAGEVEC_SIZE || folioTestLarge(phys, head);
 }
 
 /**
@@ -134,10 +139,16 @@ export function folioAddLru(phys: Phys, pfn: number): void {
   queue(phys, ADD, newHead(phys, pfn));
 }
 
-/** Puts a folio that was isolated back, and drops the isolation's reference (`folio_putback_lru`). */
+/**
+ * Puts a folio that was isolated back, and drops the isolation's reference (`folio_putback_lru`). Throws what `folioAddLru`
+ * throws, and what `putPage` throws of a folio that nobody else holds and that would be freed at once.
+ */
 export function folioPutbackLru(phys: Phys, pfn: number): void {
-  folioAddLru(phys, pfn);
-  putPage(phys, pfn);
+  const head = newHead(phys, pfn);
+  const batch = phys.cpu.lruBatches[ADD]!;
+  if (phys.hot[(head << 2) + HOT_REFCOUNT] === 1 && fills(phys, batch, head)) drainBatch(phys, batch, ADD);
+  else queue(phys, ADD, head);
+  putPage(phys, head);
 }
 
 /** From the inactive list to the active one, when the batch is drained (`folio_activate`). */

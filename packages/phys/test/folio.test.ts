@@ -37,6 +37,7 @@ import {
   PG_TAIL,
   putPage,
   setFlag,
+  TAIL_LARGE_MAPCOUNT,
   tryGrabFolio,
 } from '../src/index.ts';
 import type { Phys } from '../src/index.ts';
@@ -44,6 +45,8 @@ import { expectRefused, refusal } from './support.ts';
 
 const FRAMES = 4096;
 const HUGE = 9;
+/** Largest count. */
+const MAX_COUNT = 0x7fff_ffff;
 
 function machine(order: number): { phys: Phys; pfn: number } {
   const phys = createPhys({ frames: FRAMES });
@@ -231,6 +234,23 @@ describe('compound pages', () => {
     const pfn = allocPages(phys, 0, 3);
     expect([folioOrder(phys, pfn), folioNrPages(phys, pfn), folioTestLarge(phys, pfn)]).toEqual([0, 1, false]);
     expect(compoundHead(phys, pfn + 1)).toBe(pfn + 1);
+  });
+
+  it('B.7: a map count that is full: MAP_OVERFLOW, of a page, of the whole folio, by large entries', () => {
+    const { phys, pfn } = machine(2);
+    folioAddRmapPtes(phys, pfn + 1);
+    phys.hot[(pfn + 1) * 4 + HOT_MAPCOUNT] = MAX_COUNT;
+    expectRefused(phys, 'MAP_OVERFLOW', () => folioAddRmapPtes(phys, pfn, 2));
+    phys.hot[(pfn + 1) * 4 + HOT_MAPCOUNT] = 1;
+    phys.cold[(pfn + 1) * 4 + TAIL_LARGE_MAPCOUNT] = MAX_COUNT - 2;
+    expectRefused(phys, 'MAP_OVERFLOW', () => folioAddRmapPtes(phys, pfn, 3));
+    folioAddRmapPtes(phys, pfn, 2);
+    expectRefused(phys, 'MAP_OVERFLOW', () => folioAddRmapPmd(phys, pfn));
+    expect(folioMapcount(phys, pfn)).toBe(MAX_COUNT);
+    const small = allocPages(phys, 0, 0);
+    folioAddRmapPtes(phys, small);
+    phys.hot[small * 4 + HOT_MAPCOUNT] = MAX_COUNT;
+    expectRefused(phys, 'MAP_OVERFLOW', () => folioAddRmapPtes(phys, small));
   });
 
   it('refuses to free a large folio that is mapped or pinned, by any of its counts', () => {

@@ -448,6 +448,30 @@ describe('misuse is refused and changes nothing', () => {
     });
   });
 
+  describe('a locked folio that the isolation alone holds is not put back where the batch is drained at once', () => {
+    it('a large one: FREE_LOCKED, nothing changed; unlocked, it is freed', () => {
+      const phys = small();
+      const pfn = folio(phys, true, 2);
+      setFlag(phys, pfn, PG_LOCKED);
+      expectRefused(phys, 'FREE_LOCKED', () => folioPutbackLru(phys, pfn + 1));
+      clearFlag(phys, pfn, PG_LOCKED);
+      folioPutbackLru(phys, pfn + 1);
+      expect(refusal(() => getPage(phys, pfn))).toBe('GET_FROM_ZERO');
+      checkLru(phys);
+    });
+
+    it('the 31st entry: FREE_LOCKED, on no list, the others drained', () => {
+      const phys = small();
+      const others = Array.from({ length: PAGEVEC_SIZE - 1 }, () => folio(phys, true));
+      for (const other of others) folioAddLru(phys, other);
+      const pfn = folio(phys, true);
+      setFlag(phys, pfn, PG_LOCKED);
+      expect(refusal(() => folioPutbackLru(phys, pfn))).toBe('FREE_LOCKED');
+      expect([pageRefCount(phys, pfn), where(phys, pfn), where(phys, others[29]!)]).toEqual([1, null, LRU_INACTIVE_ANON]);
+      checkLru(phys);
+    });
+  });
+
   it('a drain that would free a locked folio is refused; the folio stays in the batch', () => {
     const phys = small();
     const pfn = folio(phys, true);
