@@ -1,8 +1,8 @@
 /**
  * `alloc_pages` and its kin: what may enter direct reclaim, through the `relieve` port.
  *
- * Differs from Linux: kswapd is not woken (whoever plays it compares `zone.free` with the watermarks), and no process is
- * killed: out of memory is the value -ENOMEM.
+ * Differs from Linux: kswapd is not woken (whoever plays it compares `zone.free` with the watermarks), and no process
+ * is killed: out of memory is the value -ENOMEM.
  */
 import { checkInteger, checkPages, ENOMEM, InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';

@@ -58,8 +58,8 @@ function isFresh(zone: Zone, pfn: number): boolean {
 }
 
 /**
- * Calls `test` for each block of a zone that touches [start, end), ascending, until it says true; whether it did. It may
- * give the block another use.
+ * Calls `test` for each block of a zone that touches [start, end), ascending, until it says true; whether it did. It
+ * may give the block another use.
  */
 export function someBlock(
   phys: Phys,

@@ -1,6 +1,6 @@
 /**
- * The buddy allocator (N.15): the buddy of a block differs from it in one bit of its PFN; two free buddies are one block
- * of the next order. Takes and gives blocks of one zone and counts them; no watermarks, no per-CPU lists.
+ * The buddy allocator (N.15): the buddy of a block differs from it in one bit of its PFN; two free buddies are one
+ * block of the next order. Takes and gives blocks of one zone and counts them; no watermarks, no per-CPU lists.
  */
 import { accountFree, addToFreeList, delFromFreeList, takeFirst } from './free-area.ts';
 import { HOT_FLAGS, MAX_PAGE_ORDER } from './frame.ts';
@@ -54,9 +54,9 @@ function mergeable(type: number): boolean {
 
 /**
  * Gives a block back (`__free_one_page`), merged with its buddy as long as that is free. All its words are zero. From
- * the order of a pageblock on, buddies of different types merge only if both are mergeable, and the block takes the type
- * of the one freed. It goes to the front of its list, or to the end with `tail` or where the next larger buddy is free
- * already, so that the two have time to become one.
+ * the order of a pageblock on, buddies of different types merge only if both are mergeable, and the block takes the
+ * type of the one freed. It goes to the front of its list, or to the end with `tail` or where the next larger buddy is
+ * free already, so that the two have time to become one.
  */
 export function freeOnePage(phys: Phys, zone: Zone, pfn: number, order: number, type: number, tail: boolean): void {
   accountFree(zone, 1 << order, type);

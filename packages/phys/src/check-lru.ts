@@ -17,10 +17,10 @@ const NO_FOLIO = PG_BUDDY | PG_PCP | PG_TAIL;
  *
  * | code | rule |
  * |---|---|
- * | BAD_LRU | a list holds folios in use with PG_LRU, of its node and kind, linked both ways from its first to its last |
+ * | BAD_LRU | a list holds folios in use with PG_LRU, of its node and kind, linked both ways from first to last |
  * | LRU_LOST | each folio with PG_LRU that is not unevictable is on a list |
  * | LRU_PAGES | `zone.lruPages` is the number of pages of the zone on each list |
- * | BAD_BATCH | a folio in a batch has a reference for each time; those that wait to be put on a list are marked, and no others |
+ * | BAD_BATCH | a folio in a batch has a reference for each time; just those that wait for a first list are marked |
  */
 export function checkLru(phys: Phys): void {
   const linked = new Set<number>();

@@ -1,7 +1,7 @@
 /**
  * `checkPhys`: is the allocator's state consistent? For tests and for the explorer, at points where no call is under
- * way. It walks every frame that was ever used and nothing of what is fresh, so it is quick on a machine of any size. In
- * the spirit of Linux's CONFIG_DEBUG_VM and "Bad page state" reports, with what of reference E.3 frames can show.
+ * way. It walks every frame that was ever used and nothing of what is fresh, so it is quick on a machine of any size.
+ * In the spirit of Linux's CONFIG_DEBUG_VM and "Bad page state" reports, with what of reference E.3 frames can show.
  *
  * E.3 #14 (no long-term pin in ZONE_MOVABLE or CMA) is not to be seen here: a frame does not know what kind of pin it
  * has. E.3 #8: that the zero page is not pinned follows from PIN_BALANCE, for its count makes no room for pins.
@@ -32,7 +32,7 @@ import type { Zone } from './zone.ts';
  * |---|---|
  * | ZERO_PAGE | the zero page is reserved, clean and holds zeros (E.3 #8) |
  * | BAD_PAGEBLOCK | a pageblock's byte names its zone and a migrate type, or says that it has no memory |
- * | BAD_FRESH | fresh ranges are whole blocks of the zone, ascending, MOVABLE, untouched (the first and last are looked at) |
+ * | BAD_FRESH | fresh ranges are whole blocks of the zone, ascending, MOVABLE, untouched (first and last looked at) |
  * | BAD_LIST | a free list holds free blocks of its zone and order, linked both ways from its first to its last |
  * | BAD_TYPE | a free block is on the list of its pageblock's type |
  * | BAD_ORDERS | `zone.orders` says which lists are not empty |

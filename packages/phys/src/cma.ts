@@ -3,8 +3,8 @@
  * back when the area's owner wants them, by migration (`cmaAlloc`, cma.co.ts). A bit says that the owner has the
  * 2^orderPerBit frames it stands for; who has a frame whose bit is clear is a borrower.
  *
- * Linux makes areas at boot, of reserved memory; here any time, of free memory. In Linux `cma->lock` protects the bitmap;
- * here no call has a point between looking at bits and setting them.
+ * Linux makes areas at boot, of reserved memory; here any time, of free memory. In Linux `cma->lock` protects the
+ * bitmap; here no call has a point between looking at bits and setting them.
  */
 import { checkInteger, InvariantError } from '@mmkit/base';
 import { BLOCK_FREE, checkRange, someBlock, zoneOfRange } from './block-walk.ts';

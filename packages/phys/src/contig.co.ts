@@ -1,6 +1,6 @@
 /**
- * Contiguous ranges of any length and place (`alloc_contig_range`, `alloc_contig_pages`, N.12): isolated, emptied through
- * the `migrate` port, taken as single frames. contig.ts gives them back.
+ * Contiguous ranges of any length and place (`alloc_contig_range`, `alloc_contig_pages`, N.12): isolated, emptied
+ * through the `migrate` port, taken as single frames. contig.ts gives them back.
  *
  * Differs from Linux: no large folio is made of the range (GFP_COMP is refused), signals do not interrupt, and no mutex
  * keeps callers apart: who meets a pageblock that another is emptying gets -EBUSY.
@@ -64,7 +64,8 @@ const ALLOWED_GFP =
  * Takes exactly the frames [start, end), each with reference count 1; what uses them is moved away. `type`:
  * MIGRATE_MOVABLE, or MIGRATE_CMA for the owner of a CMA area. Watermarks are not looked at. 0, or:
  *
- * - -EINVAL, nothing changed: not in one zone; GFP_COMP, GFP_NOFAIL, GFP_NORETRY and other flags that make no sense here.
+ * - -EINVAL, nothing changed: not in one zone; GFP_COMP, GFP_NOFAIL, GFP_NORETRY and other flags that make no sense
+ *   here.
  * - -EBUSY, nothing changed: a pageblock is isolated, or CMA and `type` is not; frames do not exist or cannot move.
  * - -EBUSY, -ENOMEM: frames could not be moved, pinned ones never can; those moved before stay moved, free blocks may
  *   stand elsewhere in their lists.

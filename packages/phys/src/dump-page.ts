@@ -91,8 +91,9 @@ export interface RefCountParts {
 }
 
 /**
- * Takes the reference count of the folio of `pfn` apart. A small folio's pins are what is left after mappings and cache,
- * divided by 1024: exact while it has fewer than 1024 other references. The zero page's mappings hold no reference.
+ * Takes the reference count of the folio of `pfn` apart. A small folio's pins are what is left after mappings and
+ * cache, divided by 1024: exact while it has fewer than 1024 other references. The zero page's mappings hold no
+ * reference.
  */
 export function refCountParts(phys: Phys, pfn: number): RefCountParts {
   checkFrame(phys, pfn);

@@ -1,6 +1,6 @@
 /**
- * Allocations made to fail (Linux's `fail_page_alloc`): the Nth one, all of an order, all at a named site, or some drawn
- * from a seed. For tests of what happens when memory runs out; the same calls fail the same way each time.
+ * Allocations made to fail (Linux's `fail_page_alloc`): the Nth one, all of an order, all at a named site, or some
+ * drawn from a seed. For tests of what happens when memory runs out; the same calls fail the same way each time.
  */
 import { checkInteger } from '@mmkit/base';
 import type { Phys } from './frame.ts';

@@ -143,7 +143,10 @@ export function moveFreepagesBlock(phys: Phys, zone: Zone, start: number, type: 
   return moved;
 }
 
-/** Takes the first block of the smallest order that fits from another type, whose the pageblock stays (`__rmqueue_steal`). */
+/**
+ * Takes the first block of the smallest order that fits from another type, whose the pageblock stays
+ * (`__rmqueue_steal`).
+ */
 function steal(phys: Phys, zone: Zone, order: number, type: number): number {
   for (let current = order; current <= MAX_PAGE_ORDER; current++) {
     const other = findFallback(zone, current, type);

@@ -2,12 +2,13 @@
  * Splitting: a large folio into folios of any lower order (`split_huge_page_to_list_to_order`, N.12, N.21), and a block
  * that is not compound into single frames (`split_page`).
  *
- * Every reference to a large folio is a mapping, one of the cache's (one a page), or somebody's; a folio that anybody but
- * the caller holds or pins is not split. What is left goes where it belongs: mappings to the folio of their page, cache
- * references to the folios of the pages, the caller's to the folio of the page it named.
+ * Every reference to a large folio is a mapping, one of the cache's (one a page), or somebody's; a folio that anybody
+ * but the caller holds or pins is not split. What is left goes where it belongs: mappings to the folio of their page,
+ * cache references to the folios of the pages, the caller's to the folio of the page it named.
  *
- * Differs from Linux: Linux replaces the mappings by migration entries meanwhile, here they stay: nobody runs in between.
- * The cache's index of pages, pages beyond the end of a file, and waking who waits for the lock are the caller's.
+ * Differs from Linux: Linux replaces the mappings by migration entries meanwhile, here they stay: nobody runs in
+ * between. The cache's index of pages, pages beyond the end of a file, and waking who waits for the lock are the
+ * caller's.
  */
 import { checkInteger, EAGAIN, EBUSY, EINVAL, InvariantError } from '@mmkit/base';
 import { compoundHead, folioMapcount, folioOrder, tailWord } from './folio.ts';
@@ -90,10 +91,10 @@ export function splitPage(phys: Phys, pfn: number): void {
 }
 
 /**
- * Splits the locked large folio that holds `pfn` into folios of `newOrder`. The caller has one reference; it and the lock
- * stay with the folio that holds `pfn`. The others are unlocked and keep the references of their mappings and of the
- * cache; those with none are freed. Whatever maps it maps single pages: large entries have been split before. Flags and
- * owner are copied to each folio; PG_ANON_EXCLUSIVE, PG_HWPOISON and map counts stay with their pages.
+ * Splits the locked large folio that holds `pfn` into folios of `newOrder`. The caller has one reference; it and the
+ * lock stay with the folio that holds `pfn`. The others are unlocked and keep the references of their mappings and of
+ * the cache; those with none are freed. Whatever maps it maps single pages: large entries have been split before. Flags
+ * and owner are copied to each folio; PG_ANON_EXCLUSIVE, PG_HWPOISON and map counts stay with their pages.
  *
  * 0; or with nothing changed -EINVAL (no lower order; order 1 of anonymous memory, an order above 0 of the swap cache),
  * -EBUSY (without owner, as after truncation; under writeback; with private data), -EAGAIN (pinned, or held by others).
@@ -126,7 +127,9 @@ export function splitFolio(phys: Phys, pfn: number, newOrder: number): number {
   return 0;
 }
 
-/** Makes [folio, folio + 2^order) of the folio at `head`, which goes on meaning what is not yet split, one of its own. */
+/**
+ * Makes [folio, folio + 2^order) of the folio at `head`, which goes on meaning what is not yet split, one of its own.
+ */
 function makeFolio(phys: Phys, head: number, folio: number, order: number, cached: number, swapCache: boolean): void {
   const { hot, cold } = phys;
   const at = folio << 2;

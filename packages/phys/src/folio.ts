@@ -1,12 +1,13 @@
 /**
  * Folios: a block allocated with GFP_COMP is a compound page, a large folio (`prep_compound_page`, `struct folio`). The
- * head has PG_HEAD, the order and the reference count; every other frame is a tail: PG_TAIL, HOT_OWNER = the head's PFN,
- * count 0. HOT_MAPCOUNT of each frame counts the entries that map that very page; what counts the folio as a whole lies
- * in the cold words of the first tail (frame.ts, TAIL_*). A single frame, and a block without GFP_COMP, is a small folio.
+ * head has PG_HEAD, the order and the reference count; every other frame is a tail: PG_TAIL, HOT_OWNER = the head's
+ * PFN, count 0. HOT_MAPCOUNT of each frame counts the entries that map that very page; what counts the folio as a whole
+ * lies in the cold words of the first tail (frame.ts, TAIL_*). A single frame, and a block without GFP_COMP, is a small
+ * folio.
  *
- * The functions named after `folio_add_anon_rmap_*` and so on change map counts only: references, owner, PG_ANON_EXCLUSIVE
- * and statistics are the caller's. In Linux the page-table lock and atomics protect map counts; here calls run one at a
- * time.
+ * The functions named after `folio_add_anon_rmap_*` and so on change map counts only: references, owner,
+ * PG_ANON_EXCLUSIVE and statistics are the caller's. In Linux the page-table lock and atomics protect map counts; here
+ * calls run one at a time.
  *
  * Differs from Linux: map counts begin at 0, not −1, and `_nr_pages_mapped` has no bit for "mapped as a whole".
  */
@@ -146,8 +147,8 @@ export function folioAddRmapPtes(phys: Phys, pfn: number, pages: number = 1): vo
 }
 
 /**
- * `pages` pages from `pfn` on lost an entry each (`folio_remove_rmap_ptes`). InvariantError MAP_BELOW_ZERO, with nothing
- * changed, when one of them has none.
+ * `pages` pages from `pfn` on lost an entry each (`folio_remove_rmap_ptes`). InvariantError MAP_BELOW_ZERO, with
+ * nothing changed, when one of them has none.
  */
 export function folioRemoveRmapPtes(phys: Phys, pfn: number, pages: number = 1): void {
   const head = checkMapping(phys, pfn, pages);

@@ -1,12 +1,12 @@
 /**
- * The machine's memory as data: the frame table (Linux's `struct page` array), zones and RAM chunks. Two int32 tables of
- * four words a frame; word n of frame `pfn` is `table[(pfn << 2) + n]`.
+ * The machine's memory as data: the frame table (Linux's `struct page` array), zones and RAM chunks. Two int32 tables
+ * of four words a frame; word n of frame `pfn` is `table[(pfn << 2) + n]`.
  *
  * `hot` (what faults, GUP and unmap touch):
  *
  * | word | name | value |
  * |------|------|-------|
- * | 0 | HOT_REFCOUNT | references, Linux's `_refcount`; 0 = free, or inside a block; a pin of a small folio counts 1024 |
+ * | 0 | HOT_REFCOUNT | references, Linux's `_refcount`; 0 = free, or inside a block; a small folio's pin counts 1024 |
  * | 1 | HOT_FLAGS | bits 0..21 Linux's page flags, 24..27 state (page-flags.ts), 28..31 the block's order (heads) |
  * | 2 | HOT_MAPCOUNT | page-table entries that map this very frame, 0 = none (Linux's `_mapcount` + 1) |
  * | 3 | HOT_OWNER | handle << 2 \| kind (OWNER_*): Linux's `mapping`; tails: the head's PFN |
@@ -15,7 +15,7 @@
  *
  * | word | name | value | first tail of a large folio |
  * |------|------|-------|------|
- * | 0 | COLD_INDEX | offset in the owner, in pages | TAIL_LARGE_MAPCOUNT: mappings of the whole folio and of its pages |
+ * | 0 | COLD_INDEX | offset in the owner, in pages | TAIL_LARGE_MAPCOUNT: mappings of the folio and of its pages |
  * | 1 | COLD_NEXT | list link, a PFN, 0 = none: free lists, LRU | TAIL_ENTIRE_MAPCOUNT: mappings by one large entry |
  * | 2 | COLD_PREV | list link, a PFN, 0 = none | TAIL_NR_PAGES_MAPPED: pages of it that entries of their own map |
  * | 3 | COLD_PRIVATE | the owner's | TAIL_PINCOUNT: pins |
@@ -28,9 +28,9 @@
  *
  * `pageblocks` has a byte for each pageblock (2^pageblockOrder frames): zone index << 3 | migrate type.
  *
- * No lock: calls run one at a time (in Linux the zone lock covers the lists, and counts are atomic). With `shared` other
- * threads may read and write words and contents, and take and drop references (`@mmkit/phys/shared`); one thread, the
- * owner, allocates and frees.
+ * No lock: calls run one at a time (in Linux the zone lock covers the lists, and counts are atomic). With `shared`
+ * other threads may read and write words and contents, and take and drop references (`@mmkit/phys/shared`); one thread,
+ * the owner, allocates and frees.
  */
 import type { Task } from '@mmkit/base';
 import type { Failures } from './fail.ts';
@@ -131,9 +131,15 @@ export class PhysCpu {
   readonly index: number;
   /** Its node. */
   readonly node: number;
-  /** By the five low bits of GFP flags: the per-CPU list a single frame comes from; one that is always empty and full where there is no such zone. */
+  /**
+   * By the five low bits of GFP flags: the per-CPU list a single frame comes from; one that is always empty and full
+   * where there is no such zone.
+   */
   readonly byGfp: PcpList[];
-  /** By a pageblock's byte: the per-CPU list a single frame of that block goes to; that same one: it goes to the buddy lists. */
+  /**
+   * By a pageblock's byte: the per-CPU list a single frame of that block goes to; that same one: it goes to the buddy
+   * lists.
+   */
   readonly byBlock: PcpList[];
   /** By LRU_BATCH_*: folios to be moved to or between LRU lists (`cpu_fbatches`). lru-batch.ts only. */
   readonly lruBatches: number[][];
@@ -264,8 +270,8 @@ export type Relieve = (phys: Phys, gfp: number, order: number) => number | Task<
 
 /**
  * Moves the contents and all users of the folio whose head is `pfn` to one it allocates, and takes it off the LRU lists
- * first (`migrate_pages`): 0, and the old block is free or about to be; or a negative errno: -ENOMEM ends the whole call,
- * any other (-EAGAIN: pinned or otherwise held) is tried again, up to five times. A Task in the sched build.
+ * first (`migrate_pages`): 0, and the old block is free or about to be; or a negative errno: -ENOMEM ends the whole
+ * call, any other (-EAGAIN: pinned or otherwise held) is tried again, up to five times. A Task in the sched build.
  */
 export type Migrate = (phys: Phys, pfn: number) => number | Task<number>;
 

@@ -1,6 +1,7 @@
 /**
- * The buddy allocator's free lists (`struct free_area`, N.15): blocks of 2^order frames, aligned to their size, orders 0
- * to 10, one list for each order and migrate type of a zone. Doubly linked through the cold words of each block's head.
+ * The buddy allocator's free lists (`struct free_area`, N.15): blocks of 2^order frames, aligned to their size, orders
+ * 0 to 10, one list for each order and migrate type of a zone. Doubly linked through the cold words of each block's
+ * head.
  *
  * A list's type is that of the pageblock its block begins in. In Linux the zone lock protects all of this; here calls
  * run one at a time, and none of these functions has a point inside.

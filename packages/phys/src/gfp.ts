@@ -1,7 +1,7 @@
 /**
  * Allocation flags (`gfp_t`) by Linux 6.12's values, reference N.15. Linux writes the single bits with two underscores
- * (`__GFP_ZERO`). What phys has no part of (I/O, file systems, cpusets, accounting, tags) it does not look at; those are
- * there so that callers can pass what Linux passes.
+ * (`__GFP_ZERO`). What phys has no part of (I/O, file systems, cpusets, accounting, tags) it does not look at; those
+ * are there so that callers can pass what Linux passes.
  */
 
 /** `__GFP_DMA`: memory an ISA device reaches. */

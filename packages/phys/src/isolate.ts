@@ -1,13 +1,13 @@
 /**
- * Isolating pageblocks (`start_isolate_page_range`, N.12): those of a range become MIGRATE_ISOLATE, their free blocks go
- * to the ISOLATE lists, which nobody allocates from and `zone.free` does not count, and what is freed in them goes there
- * too, past the per-CPU lists. Frames in use stay: who isolated moves them away (contig.co.ts, offline.co.ts). And giving
- * a pageblock another type at all.
+ * Isolating pageblocks (`start_isolate_page_range`, N.12): those of a range become MIGRATE_ISOLATE, their free blocks
+ * go to the ISOLATE lists, which nobody allocates from and `zone.free` does not count, and what is freed in them goes
+ * there too, past the per-CPU lists. Frames in use stay: who isolated moves them away (contig.co.ts, offline.co.ts).
+ * And giving a pageblock another type at all.
  *
  * Differs from Linux: whoever isolates gets the former types, and gives exactly them back; an isolated pageblock counts
- * neither as CMA nor as HIGHATOMIC meanwhile. A block without owner that is on no LRU list cannot move, as in Linux, but a
- * block that has an owner can, wherever it is listed. In Linux the zone lock protects types and lists; here no call has a
- * point inside.
+ * neither as CMA nor as HIGHATOMIC meanwhile. A block without owner that is on no LRU list cannot move, as in Linux,
+ * but a block that has an owner can, wherever it is listed. In Linux the zone lock protects types and lists; here no
+ * call has a point inside.
  */
 import { EBUSY, EINVAL, InvariantError } from '@mmkit/base';
 import { BLOCK_FREE, BLOCK_NONE, BLOCK_POISONED, checkRange, someBlock, zoneOfRange } from './block-walk.ts';
@@ -152,8 +152,8 @@ export function testPagesIsolated(phys: Phys, start: number, end: number, mode: 
 }
 
 /**
- * Takes the free blocks of [start, end) off the ISOLATE lists; what of them lies outside stays there, in smaller blocks.
- * `testPagesIsolated` has said 0. The frames' words are zero, but for poisoned ones.
+ * Takes the free blocks of [start, end) off the ISOLATE lists; what of them lies outside stays there, in smaller
+ * blocks. `testPagesIsolated` has said 0. The frames' words are zero, but for poisoned ones.
  */
 export function takeIsolated(phys: Phys, zone: Zone, start: number, end: number): void {
   someBlock(phys, zone, start, end, (pfn, size, kind) => {

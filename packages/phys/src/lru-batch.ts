@@ -1,8 +1,8 @@
 /**
- * Per-CPU batches in front of the LRU lists (`struct cpu_fbatches`, `struct mlock_fbatch`): a folio that is to be put on
- * a list, or moved, waits in a batch of the current CPU, and the batch holds a reference to it. A batch is drained when it
- * has PAGEVEC_SIZE entries, at once for a large folio, and on demand. So a page just added has one reference more than
- * E.1's table says until `lruAddDrain`.
+ * Per-CPU batches in front of the LRU lists (`struct cpu_fbatches`, `struct mlock_fbatch`): a folio that is to be put
+ * on a list, or moved, waits in a batch of the current CPU, and the batch holds a reference to it. A batch is drained
+ * when it has PAGEVEC_SIZE entries, at once for a large folio, and on demand. So a page just added has one reference
+ * more than E.1's table says until `lruAddDrain`.
  *
  * All functions take any PFN of the folio. In Linux a batch belongs to its CPU, and draining takes `lruvec->lru_lock`;
  * here calls run one at a time.
@@ -52,8 +52,8 @@ const MLOCK = 1;
 const MLOCK_NEW = 2;
 
 /**
- * Puts a folio into a batch of the current CPU, with a reference of the batch's (`folio_batch_add_and_move`). A batch that
- * this fills is drained before as well: what it holds may be refused, and then nothing has happened to this folio.
+ * Puts a folio into a batch of the current CPU, with a reference of the batch's (`folio_batch_add_and_move`). A batch
+ * that this fills is drained before as well: what it holds may be refused, and then nothing has happened to this folio.
  */
 function queue(phys: Phys, kind: number, head: number, variant: number = 0): void {
   const batch = phys.cpu.lruBatches[kind]!;
@@ -131,9 +131,9 @@ function listed(phys: Phys, head: number, flags: number): boolean {
 }
 
 /**
- * Puts a new folio on the list its flags name, when the batch is drained (`folio_add_lru`). InvariantError, with nothing
- * changed: LRU_FREE, LRU_RESERVED, LRU_ADD_TWICE, LRU_FLAGS (active and unevictable), REF_OVERFLOW. What else the batch
- * holds is drained where this folio fills it, and an entry of it may be refused as `lruAddDrain` refuses it.
+ * Puts a new folio on the list its flags name, when the batch is drained (`folio_add_lru`). InvariantError, with
+ * nothing changed: LRU_FREE, LRU_RESERVED, LRU_ADD_TWICE, LRU_FLAGS (active and unevictable), REF_OVERFLOW. What else
+ * the batch holds is drained where this folio fills it, and an entry of it may be refused as `lruAddDrain` refuses it.
  */
 export function folioAddLru(phys: Phys, pfn: number): void {
   queue(phys, ADD, newHead(phys, pfn));

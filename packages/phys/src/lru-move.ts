@@ -1,7 +1,7 @@
 /**
  * What happens to one folio when a per-CPU batch is drained (`lru_add`, `lru_activate`, `lru_move_tail`,
- * `lru_deactivate_file`, `lru_deactivate`, `lru_lazyfree`, `__mlock_folio` and its kin). Much may have changed since it was
- * put in the batch, so each looks again. Each takes the PFN of the folio's head.
+ * `lru_deactivate_file`, `lru_deactivate`, `lru_lazyfree`, `__mlock_folio` and its kin). Much may have changed since it
+ * was put in the batch, so each looks again. Each takes the PFN of the folio's head.
  *
  * Differs from Linux: a folio is unevictable only while it is mlocked; no mapping is. Events are not counted.
  */

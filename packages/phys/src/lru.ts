@@ -1,11 +1,11 @@
 /**
- * LRU lists (`struct lruvec`; policy comes later): five lists a node of the folios that may be reclaimed, linked through
- * the cold words of their heads, the one added last first. Which list a folio belongs on: PG_SWAPBACKED tells anonymous
- * memory from file pages, PG_ACTIVE the active list, PG_UNEVICTABLE the unevictable one. That last one is counted but not
- * linked, as in Linux: COLD_PREV of a folio on it counts the mlocked mappings (`mlock_count`).
+ * LRU lists (`struct lruvec`; policy comes later): five lists a node of the folios that may be reclaimed, linked
+ * through the cold words of their heads, the one added last first. Which list a folio belongs on: PG_SWAPBACKED tells
+ * anonymous memory from file pages, PG_ACTIVE the active list, PG_UNEVICTABLE the unevictable one. That last one is
+ * counted but not linked, as in Linux: COLD_PREV of a folio on it counts the mlocked mappings (`mlock_count`).
  *
- * `node.lruHeads`, `node.lruTails` hold the ends of the lists, `zone.lruPages` the pages of a zone on each. A folio on a
- * list has PG_LRU; while it has, only lru-move.ts changes PG_ACTIVE, PG_SWAPBACKED and PG_UNEVICTABLE.
+ * `node.lruHeads`, `node.lruTails` hold the ends of the lists, `zone.lruPages` the pages of a zone on each. A folio on
+ * a list has PG_LRU; while it has, only lru-move.ts changes PG_ACTIVE, PG_SWAPBACKED and PG_UNEVICTABLE.
  *
  * In Linux `lruvec->lru_lock` protects the lists; here calls run one at a time.
  */
@@ -117,8 +117,8 @@ function relink(
 
 /**
  * Takes the folio at `pfn`, its head, off its list and clears PG_LRU (`lruvec_del_folio`); its other flags stay. Also
- * called when the last reference is gone (`__page_cache_release`). InvariantError LRU_CORRUPT, with nothing changed, when
- * its neighbours do not link to it: PG_LRU, or a flag that names the list, was changed by hand.
+ * called when the last reference is gone (`__page_cache_release`). InvariantError LRU_CORRUPT, with nothing changed,
+ * when its neighbours do not link to it: PG_LRU, or a flag that names the list, was changed by hand.
  */
 export function lruDelFolio(phys: Phys, pfn: number): void {
   const { hot, cold } = phys;
@@ -141,9 +141,9 @@ export function lruDelFolio(phys: Phys, pfn: number): void {
 }
 
 /**
- * Takes the folio that holds `pfn` off its list for a while (`folio_isolate_lru`): true, and the caller has a reference;
- * false when it is on none, batches not drained included. InvariantError, with
- * nothing changed: LRU_FREE for a frame nobody uses, REF_OVERFLOW, LRU_CORRUPT.
+ * Takes the folio that holds `pfn` off its list for a while (`folio_isolate_lru`): true, and the caller has a
+ * reference; false when it is on none, batches not drained included. InvariantError, with nothing changed: LRU_FREE for
+ * a frame nobody uses, REF_OVERFLOW, LRU_CORRUPT.
  */
 export function folioIsolateLru(phys: Phys, pfn: number): boolean {
   const head = compoundHead(phys, pfn);

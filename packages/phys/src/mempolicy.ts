@@ -26,8 +26,8 @@ export class Mempolicy {
 }
 
 /**
- * Makes a policy; `nodes` has bit n set for node n, and is not looked at for MPOL_DEFAULT. InvariantError BAD_POLICY: no
- * node, or one this machine has not (-EINVAL of set_mempolicy).
+ * Makes a policy; `nodes` has bit n set for node n, and is not looked at for MPOL_DEFAULT. InvariantError BAD_POLICY:
+ * no node, or one this machine has not (-EINVAL of set_mempolicy).
  */
 export function createMempolicy(phys: Phys, mode: number, nodes: number = 0): Mempolicy {
   if (mode !== MPOL_DEFAULT && mode !== MPOL_BIND && mode !== MPOL_INTERLEAVE) {

@@ -1,8 +1,8 @@
 /**
  * Emptying an isolated range through the `migrate` port (`__alloc_contig_migrate_range`, `do_migrate_range`, N.12).
  *
- * Differs from Linux: one folio is moved at a time, not lists of up to 32; going offline gives up after as many tries as a
- * contiguous allocation does, where Linux goes on until a signal comes.
+ * Differs from Linux: one folio is moved at a time, not lists of up to 32; going offline gives up after as many tries
+ * as a contiguous allocation does, where Linux goes on until a signal comes.
  */
 import { EBUSY, ENOMEM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
@@ -14,9 +14,9 @@ import { awaitPort } from './port.sched.ts';
 const MIGRATE_TRIES = 5;
 
 /**
- * Moves all that is in use in [start, end), whose pageblocks are isolated, elsewhere; a block that begins before or ends
- * behind as a whole. 0, -EBUSY when one could not be moved in five tries, or nobody can move it, -ENOMEM as soon as there
- * is no memory to move it to. It sleeps where the port does.
+ * Moves all that is in use in [start, end), whose pageblocks are isolated, elsewhere; a block that begins before or
+ * ends behind as a whole. 0, -EBUSY when one could not be moved in five tries, or nobody can move it, -ENOMEM as soon
+ * as there is no memory to move it to. It sleeps where the port does.
  */
 export function* migrateRange(phys: Phys, start: number, end: number): Task<number> {
   for (let pfn = walkStart(start); pfn < end; ) {

@@ -1,6 +1,6 @@
 /**
- * Memory that goes away (`offline_pages`, N.12): isolated, emptied, taken from the buddy lists; its frames then are like
- * those of a hole, until `onlinePages`. Watermarks and per-CPU marks follow the size of the zone.
+ * Memory that goes away (`offline_pages`, N.12): isolated, emptied, taken from the buddy lists; its frames then are
+ * like those of a hole, until `onlinePages`. Watermarks and per-CPU marks follow the size of the zone.
  *
  * Differs from Linux: the unit is a pageblock, not a section of 128 MiB; poison goes away with the memory; a folio that
  * cannot be moved ends it after five tries (Linux: a signal does).

@@ -10,7 +10,9 @@ import { setupWatermarks } from './watermark.ts';
 import { MIGRATE_MOVABLE } from './zone.ts';
 import type { Zone } from './zone.ts';
 
-/** The zone of the whole pageblocks [start, start + nr), null: they are none. RangeError beyond the machine's frames. */
+/**
+ * The zone of the whole pageblocks [start, start + nr), null: they are none. RangeError beyond the machine's frames.
+ */
 export function zoneOfPageblocks(phys: Phys, start: number, nr: number): Zone | null {
   checkInteger('start', start, 0, phys.frames - 1);
   checkInteger('nr', nr, 1, phys.frames - start);
@@ -42,7 +44,9 @@ export function onlinePages(phys: Phys, start: number, nr: number): number {
   return 0;
 }
 
-/** Takes [start, start + nr), all of it free and isolated, or poisoned, out of existence (`__offline_isolated_pages`). */
+/**
+ * Takes [start, start + nr), all of it free and isolated, or poisoned, out of existence (`__offline_isolated_pages`).
+ */
 export function removePages(phys: Phys, zone: Zone, start: number, nr: number): void {
   takeIsolated(phys, zone, start, start + nr);
   for (let pfn = start; pfn < start + nr; pfn++) {

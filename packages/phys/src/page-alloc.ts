@@ -1,12 +1,12 @@
 /**
- * Taking frames and giving them back, the parts that never wait (`get_page_from_freelist`, `__free_pages`): per-CPU lists
- * in front of the buddy lists, zones in the order of the node's list, watermarks. `allocPages`, which may reclaim, is in
- * alloc-pages.co.ts.
+ * Taking frames and giving them back, the parts that never wait (`get_page_from_freelist`, `__free_pages`): per-CPU
+ * lists in front of the buddy lists, zones in the order of the node's list, watermarks. `allocPages`, which may
+ * reclaim, is in alloc-pages.co.ts.
  *
  * Differs from Linux: a block of order > 0 that is not compound remembers its order too, and is freed whole by its last
  * reference; before an allocation fails, per-CPU lists are drained, a HIGHATOMIC pageblock is given up and the boost of
- * the watermarks is dropped, whatever its flags: in Linux kswapd and those who reclaim have seen to that by then; a frame
- * that Linux would report as "Bad page state" is not freed at all but refused.
+ * the watermarks is dropped, whatever its flags: in Linux kswapd and those who reclaim have seen to that by then; a
+ * frame that Linux would report as "Bad page state" is not freed at all but refused.
  */
 import { checkInteger, checkPages, ENOMEM, InvariantError } from '@mmkit/base';
 import { frameZone, freeOnePage, pageblockType, rmqueueSmallest } from './buddy.ts';
@@ -232,8 +232,8 @@ export function allocPagesNowait(phys: Phys, gfp: number, order: number, site: s
 
 /**
  * Frees the block of 2^order frames at `pfn`, dropping the one reference `allocPages` gave (`__free_pages`).
- * InvariantError, with nothing changed: DOUBLE_FREE (no reference: free already, or inside a block), FREE_TAIL (inside a
- * compound page), FREE_RESERVED, WRONG_ORDER, FREE_REFERENCED (others hold references), FREE_PINNED, FREE_MAPPED,
+ * InvariantError, with nothing changed: DOUBLE_FREE (no reference: free already, or inside a block), FREE_TAIL (inside
+ * a compound page), FREE_RESERVED, WRONG_ORDER, FREE_REFERENCED (others hold references), FREE_PINNED, FREE_MAPPED,
  * FREE_LOCKED (locked or under writeback).
  */
 export function freePages(phys: Phys, pfn: number, order: number): void {
@@ -256,8 +256,8 @@ export function checkFreePage(phys: Phys, pfn: number): void {
 const SEEN = -1;
 
 /**
- * Frees the first `count` frames of `pages`, single ones with the one reference `allocPagesBulk` gave (`release_pages`).
- * Throws what `freePages` throws, DOUBLE_FREE for a frame that is there twice, with nothing changed.
+ * Frees the first `count` frames of `pages`, single ones with the one reference `allocPagesBulk` gave
+ * (`release_pages`). Throws what `freePages` throws, DOUBLE_FREE for a frame that is there twice, with nothing changed.
  */
 export function freePagesBulk(phys: Phys, count: number, pages: Uint32Array): void {
   checkInteger('count', count, 0, 0x7fff_ffff);
@@ -295,8 +295,8 @@ function refuseFreePages(phys: Phys, pfn: number, order: number): never {
 
 /**
  * Frees the block at `pfn`, whose last references the caller drops (`__folio_put`): the count becomes 0 here, and a
- * folio on an LRU list leaves it. Throws FREE_RESERVED, FREE_MAPPED, FREE_PINNED, FREE_LOCKED or FREE_REFERENCED (a frame
- * inside the block) with nothing changed.
+ * folio on an LRU list leaves it. Throws FREE_RESERVED, FREE_MAPPED, FREE_PINNED, FREE_LOCKED or FREE_REFERENCED (a
+ * frame inside the block) with nothing changed.
  */
 export function freeLastReference(phys: Phys, pfn: number): void {
   if (!freeSingle(phys, pfn)) freeBlock(phys, pfn);

@@ -105,9 +105,9 @@ export function isHole(phys: Phys, pfn: number): boolean {
 
 /**
  * The bits of `/proc/kpageflags` of a frame (below 2^39). A large folio's pages all show their folio's flags and a free
- * block's frames all are buddy, as Linux shows them; frames on per-CPU lists show nothing. A compound page without owner
- * is not a huge page but a kernel's block. Swap cache, slab, hugetlb, KSM and idle bits are never set: nothing here knows
- * them. Where there is no memory at all Linux 6.18 shows 0, older ones the bit NOPAGE.
+ * block's frames all are buddy, as Linux shows them; frames on per-CPU lists show nothing. A compound page without
+ * owner is not a huge page but a kernel's block. Swap cache, slab, hugetlb, KSM and idle bits are never set: nothing
+ * here knows them. Where there is no memory at all Linux 6.18 shows 0, older ones the bit NOPAGE.
  */
 export function kpageFlags(phys: Phys, pfn: number): number {
   checkFrame(phys, pfn);
@@ -151,8 +151,8 @@ function kpfNames(kpf: number, say: (name: string, set: boolean) => string): str
 }
 
 /**
- * All frames by their bits, as page-types prints them: how many there are of each kind, in MB too, letters and names. It
- * walks the frames ever used; those never used count as buddy.
+ * All frames by their bits, as page-types prints them: how many there are of each kind, in MB too, letters and names.
+ * It walks the frames ever used; those never used count as buddy.
  */
 export function pageTypesSummary(phys: Phys): string {
   const counts = new Map<number, number>();

@@ -1,11 +1,11 @@
 /**
  * Per-CPU page lists (`struct per_cpu_pages`, `rmqueue_bulk`, `free_pcppages_bulk`, N.15): free blocks of orders 0 to 3
  * and of huge pages, last freed first, not merged. A list that is empty takes a batch from the buddy lists; lists that
- * hold `high` frames give a batch back, those longest there first, the lists in turn. A refill raises `high` by a batch,
- * while the zone is above its high watermark; below it, it falls back.
+ * hold `high` frames give a batch back, those longest there first, the lists in turn. A refill raises `high` by a
+ * batch, while the zone is above its high watermark; below it, it falls back.
  *
- * Differs from Linux: the batch does not grow with repeated refills and frees, but an eighth of `high` goes back at least,
- * as the rest of a list moves down then; and no timer shrinks idle lists.
+ * Differs from Linux: the batch does not grow with repeated refills and frees, but an eighth of `high` goes back at
+ * least, as the rest of a list moves down then; and no timer shrinks idle lists.
  */
 import { checkInteger } from '@mmkit/base';
 import { freeOnePage, pageblockType } from './buddy.ts';
@@ -36,7 +36,9 @@ export function pcpPush(phys: Phys, list: PcpList, pfn: number): void {
   list.pcp.count += 1 << list.order;
 }
 
-/** At least so many slots. A plain array of small integers: reading a typed array's length costs more than its element. */
+/**
+ * At least so many slots. A plain array of small integers: reading a typed array's length costs more than its element.
+ */
 function grow(list: PcpList, least: number): void {
   list.capacity = Math.max(list.capacity * 2, FIRST_SLOTS, least);
   const slots = new Array<number>(list.capacity).fill(0);

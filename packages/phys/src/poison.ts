@@ -4,8 +4,8 @@
  * it is freed. A poisoned frame that nobody uses has count 0 and PG_HWPOISON alone in its words; it counts nowhere as
  * free and is never given out again. Killing and unmapping its users is the caller's.
  *
- * Differs from Linux: Linux keeps one reference on a poisoned frame it took out of the lists; a block freed with poisoned
- * frames gives its good ones back, where Linux 6.18 does so for folios split before.
+ * Differs from Linux: Linux keeps one reference on a poisoned frame it took out of the lists; a block freed with
+ * poisoned frames gives its good ones back, where Linux 6.18 does so for folios split before.
  */
 import { EBUSY, EHWPOISON, ENXIO } from '@mmkit/base';
 import { freeOnePage, frameZone, pageblockType } from './buddy.ts';
@@ -17,8 +17,8 @@ import { ORDER_SHIFT, PG_BUDDY, PG_HWPOISON, PG_PCP, PG_RESERVED } from './page-
 import { drainPages } from './pcp.ts';
 
 /**
- * A frame has gone bad (`memory_failure`): 0, or with nothing changed -EHWPOISON (it is known already), -EBUSY (reserved,
- * the zero page) or -ENXIO (a hole).
+ * A frame has gone bad (`memory_failure`): 0, or with nothing changed -EHWPOISON (it is known already), -EBUSY
+ * (reserved, the zero page) or -ENXIO (a hole).
  */
 export function setHwpoison(phys: Phys, pfn: number): number {
   checkFrame(phys, pfn);

@@ -2,8 +2,8 @@
  * Views of the allocator in Linux's own form: `/proc/buddyinfo`, `/proc/pagetypeinfo`, `/proc/zoneinfo` of 6.18. For
  * people and for programs that read those files; they walk lists, so they are not for hot paths.
  *
- * Differs from Linux: zones without memory are left out; zoneinfo has only the rows this package knows. Left out are the
- * per-node statistics but those of LRU lists, nr_zone_write_pending, nr_mlock, nr_zspages, the NUMA counters, the
+ * Differs from Linux: zones without memory are left out; zoneinfo has only the rows this package knows. Left out are
+ * the per-node statistics but those of LRU lists, nr_zone_write_pending, nr_mlock, nr_zspages, the NUMA counters, the
  * threshold of per-CPU statistics, and node_unreclaimable.
  */
 import type { Phys } from './frame.ts';

@@ -93,8 +93,8 @@ export function writeBytes(
 }
 
 /**
- * The bytes of `count` frames from `pfn` on, in place; null when they do not lie in one chunk. What is stored in the view is
- * stored in the frames.
+ * The bytes of `count` frames from `pfn` on, in place; null when they do not lie in one chunk. What is stored in the
+ * view is stored in the frames.
  */
 export function frameBytes(phys: Phys, pfn: number, count: number): Uint8Array | null {
   checkFrame(phys, pfn);

@@ -5,8 +5,8 @@
  * counts references and ignores pins. A PFN stands for the folio of that page: for a tail, its head.
  *
  * Differs from Linux: a count never goes beyond 2^31 − 1. Linux lets it turn negative once and refuses from then on;
- * here the call that would is refused. Counts are atomic in Linux; here calls run one at a time, shared.ts is for several
- * threads. A block of order > 0 without GFP_COMP counts as a small folio, on its head.
+ * here the call that would is refused. Counts are atomic in Linux; here calls run one at a time, shared.ts is for
+ * several threads. A block of order > 0 without GFP_COMP counts as a small folio, on its head.
  */
 import { checkInteger, ENOMEM, FOLL_GET, FOLL_LONGTERM, FOLL_PIN, InvariantError } from '@mmkit/base';
 import { frameZone, pageblockType } from './buddy.ts';
@@ -37,7 +37,9 @@ export function pageRefCount(phys: Phys, pfn: number): number {
   return phys.hot[(headOf(phys.hot, pfn) << 2) + HOT_REFCOUNT]!;
 }
 
-/** How many page-table entries map this very frame, large ones of its folio included (`folio_precise_page_mapcount`). */
+/**
+ * How many page-table entries map this very frame, large ones of its folio included (`folio_precise_page_mapcount`).
+ */
 export function pageMapCount(phys: Phys, pfn: number): number {
   checkFrame(phys, pfn);
   const at = pfn << 2;

@@ -1,6 +1,6 @@
 /**
- * A machine whose tables lie in SharedArrayBuffers, seen from several threads. One thread, the owner, has the `Phys`: it
- * alone allocates and frees. `sharePhys` makes what another is sent, `attachPhys` the view that the functions of
+ * A machine whose tables lie in SharedArrayBuffers, seen from several threads. One thread, the owner, has the `Phys`:
+ * it alone allocates and frees. `sharePhys` makes what another is sent, `attachPhys` the view that the functions of
  * shared-refs.ts take, in the owner's thread too.
  *
  * Who drops the last reference puts the block on a list in shared memory, linked through COLD_PRIVATE, its count 0, all
@@ -76,8 +76,8 @@ export function attachPhys(handle: PhysHandle): SharedPhys {
 
 /**
  * The owner's: frees the blocks whose last reference was dropped since it was last called, the last one first, and adds
- * the pins taken and dropped to the machine's counters. How many blocks. Throws what `freeLastReference` throws (a frame
- * inside a block is in use); that block and those not yet looked at stay on the list.
+ * the pins taken and dropped to the machine's counters. How many blocks. Throws what `freeLastReference` throws (a
+ * frame inside a block is in use); that block and those not yet looked at stay on the list.
  */
 export function reapShared(phys: Phys): number {
   const { sharing, cold } = phys;

@@ -1,7 +1,7 @@
 /**
  * The functions of refs.ts for several threads, by the same names: counts are atomic, and the last reference leaves the
- * block to the owner (shared-phys.ts). As in Linux a folio with count 0 cannot be got, and a grab looks again whether the
- * page still belongs to the folio.
+ * block to the owner (shared-phys.ts). As in Linux a folio with count 0 cannot be got, and a grab looks again whether
+ * the page still belongs to the folio.
  *
  * While other threads run the owner too takes and drops references with these. Flags, map counts and owners are not
  * atomic: who writes them holds what Linux would hold. A folio may be split only while no other thread can reach it.
@@ -80,7 +80,9 @@ export function pageRefCount(view: SharedPhys, pfn: number): number {
   return Atomics.load(view.hot, (headOf(view.hot, pfn) << 2) + HOT_REFCOUNT);
 }
 
-/** Adds `refs` references to a folio that has some: as `getPage` of the plain entry, GET_FROM_ZERO and REF_OVERFLOW too. */
+/**
+ * Adds `refs` references to a folio that has some: as `getPage` of the plain entry, GET_FROM_ZERO and REF_OVERFLOW too.
+ */
 export function getPage(view: SharedPhys, pfn: number, refs: number = 1): void {
   check(view, pfn, refs);
   if (addUnlessZero(view.hot, (headOf(view.hot, pfn) << 2) + HOT_REFCOUNT, refs)) return;
@@ -91,7 +93,8 @@ export function getPage(view: SharedPhys, pfn: number, refs: number = 1): void {
 
 /**
  * Drops `refs` references: as `putPage` of the plain entry, but the last one leaves the block to the owner's
- * `reapShared`. InvariantError, with nothing changed: PUT_BELOW_ZERO, FREE_RESERVED, FREE_MAPPED, FREE_PINNED, FREE_LOCKED.
+ * `reapShared`. InvariantError, with nothing changed: PUT_BELOW_ZERO, FREE_RESERVED, FREE_MAPPED, FREE_PINNED,
+ * FREE_LOCKED.
  */
 export function putPage(view: SharedPhys, pfn: number, refs: number = 1): void {
   check(view, pfn, refs);
@@ -121,7 +124,9 @@ export function tryGetFolio(view: SharedPhys, pfn: number, refs: number): boolea
   return tryGetHead(view, pfn, refs, 1) >= 0;
 }
 
-/** Adds `refs` pins to a folio that is not the zero page, with FOLL_LONGTERM only where it may stay; false: not added. */
+/**
+ * Adds `refs` pins to a folio that is not the zero page, with FOLL_LONGTERM only where it may stay; false: not added.
+ */
 function tryPin(view: SharedPhys, pfn: number, refs: number, flags: number): boolean {
   const { hot, cold, sharing } = view;
   const head = tryGetHead(view, pfn, refs, GUP_PIN_COUNTING_BIAS);
@@ -189,7 +194,10 @@ export function unpinFolio(view: SharedPhys, pfn: number, pins: number = 1): voi
   gupPutFolio(view, pfn, pins, FOLL_PIN);
 }
 
-/** Adds a pin to a folio the caller has pinned: as `folioAddPin` of the plain entry, ADD_PIN_UNPINNED and REF_OVERFLOW too. */
+/**
+ * Adds a pin to a folio the caller has pinned: as `folioAddPin` of the plain entry, ADD_PIN_UNPINNED and REF_OVERFLOW
+ * too.
+ */
 export function folioAddPin(view: SharedPhys, pfn: number): void {
   check(view, pfn, 1);
   if (pfn === view.zeroPfn) return;

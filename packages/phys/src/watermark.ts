@@ -1,6 +1,6 @@
 /**
- * Watermarks (`zone_watermark_ok`, `setup_per_zone_wmarks`, `setup_per_zone_lowmem_reserve`, N.15): how many frames must
- * stay free in a zone for whom, and what per-CPU lists may hold. Figures as /proc/zoneinfo shows them.
+ * Watermarks (`zone_watermark_ok`, `setup_per_zone_wmarks`, `setup_per_zone_lowmem_reserve`, N.15): how many frames
+ * must stay free in a zone for whom, and what per-CPU lists may hold. Figures as /proc/zoneinfo shows them.
  */
 import { updatePlenty } from './free-area.ts';
 import type { Phys } from './frame.ts';
@@ -55,8 +55,8 @@ export function wmarkPages(zone: Zone, mark: number): number {
 }
 
 /**
- * Whether a block of `order` may be taken from a zone that must keep `mark` frames, for a caller who asked for a zone of
- * `kind` and has the ALLOC_* `flags` (`__zone_watermark_ok`).
+ * Whether a block of `order` may be taken from a zone that must keep `mark` frames, for a caller who asked for a zone
+ * of `kind` and has the ALLOC_* `flags` (`__zone_watermark_ok`).
  */
 export function zoneWatermarkOk(zone: Zone, order: number, mark: number, kind: number, flags: number): boolean {
   let free = zone.free - ((1 << order) - 1);

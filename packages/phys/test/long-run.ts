@@ -1,7 +1,7 @@
 /**
- * The random calls of model.test.ts, as many as one likes: `node --conditions=@mmkit/source long-run.ts [calls] [seed]`,
- * ten million with seed 1 unless told. Prints count and time; throws at the first call that does not do what the table
- * of owners says, naming machine and call.
+ * The random calls of model.test.ts, as many as one likes: `node --conditions=@mmkit/source long-run.ts [calls]
+ * [seed]`, ten million with seed 1 unless told. Prints count and time; throws at the first call that does not do what
+ * the table of owners says, naming machine and call.
  */
 import { ALL_GFPS, MACHINES, OPS } from './naive-calls.ts';
 import type { Step } from './naive-calls.ts';

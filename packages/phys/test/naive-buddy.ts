@@ -1,6 +1,6 @@
 /**
- * N.15's buddy lists re-stated with arrays, one zone, no per-CPU lists: exactly which block comes out. The first element
- * of an array is the front of the list.
+ * N.15's buddy lists re-stated with arrays, one zone, no per-CPU lists: exactly which block comes out. The first
+ * element of an array is the front of the list.
  */
 
 const MAX_ORDER = 10;

@@ -1,10 +1,10 @@
 /**
- * One thread of the stress test: the owner, which makes the machine, allocates and frees, or another that takes and drops
- * references to the same frames. It loads the package with some of its text replaced, so that the same threads run on the
- * package as it is and on one with a plain change in place of an atomic one.
+ * One thread of the stress test: the owner, which makes the machine, allocates and frees, or another that takes and
+ * drops references to the same frames. It loads the package with some of its text replaced, so that the same threads
+ * run on the package as it is and on one with a plain change in place of an atomic one.
  *
- * In each round every thread takes and drops references and pins of two folios that all share, and drops one reference of
- * each block in the mailbox, where the owner put one for each thread. Afterwards nothing may be left or missing.
+ * In each round every thread takes and drops references and pins of two folios that all share, and drops one reference
+ * of each block in the mailbox, where the owner put one for each thread. Afterwards nothing may be left or missing.
  */
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';

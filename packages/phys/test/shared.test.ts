@@ -1,6 +1,6 @@
 /**
- * Sharing: references and pins are taken and dropped by several threads and the owner without loss. Each atomic change is
- * shown to matter by the same run on the package with a plain one in its place.
+ * Sharing: references and pins are taken and dropped by several threads and the owner without loss. Each atomic change
+ * is shown to matter by the same run on the package with a plain one in its place.
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
@@ -163,7 +163,9 @@ describe('three threads that share a machine', () => {
 });
 
 describe('B.7: a grab looks again whether the page still belongs to the folio', () => {
-  /** Grabs a page of a folio of two that another thread splits before the count is changed: the counts of both pages. */
+  /**
+   * Grabs a page of a folio of two that another thread splits before the count is changed: the counts of both pages.
+   */
   function grabWhileSplit(page: number, refsOfTail: number, flags: number): { got: boolean; counts: number[] } {
     const phys = createPhys({ frames: 64, shared: true });
     const pfn = allocPages(phys, GFP_COMP, 1);
