@@ -140,8 +140,8 @@ export function folioAddLru(phys: Phys, pfn: number): void {
 }
 
 /**
- * Puts a folio that was isolated back, and drops the isolation's reference (`folio_putback_lru`). Throws what `folioAddLru`
- * throws, and what `putPage` throws of a folio that nobody else holds and that would be freed at once.
+ * Puts a folio that was isolated back, and drops the isolation's reference (`folio_putback_lru`). Throws what
+ * `folioAddLru` throws, and what `putPage` throws of a folio that nobody else holds and that would be freed at once.
  */
 export function folioPutbackLru(phys: Phys, pfn: number): void {
   const head = newHead(phys, pfn);
