@@ -6,7 +6,7 @@ import { Mm } from './mm.ts';
 /** Takes it for reading if that needs no wait. Linux: mmap_read_trylock. */
 export function mmapReadTrylock(mm: Mm): boolean {
   const { lock, memory } = mm;
-  return lock instanceof RwSem ? downReadTrylock(lock) : lock.readTrylock(memory.sched);
+  return lock instanceof RwSem ? downReadTrylock(lock, memory.sched) : lock.readTrylock(memory.sched);
 }
 
 /** Takes it for writing if that needs no wait. Linux: mmap_write_trylock. */

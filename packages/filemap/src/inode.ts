@@ -17,7 +17,7 @@
 import type { Task } from '@mmkit/base';
 import { Phys } from '@mmkit/phys';
 import { createRwsem, RwSem } from '@mmkit/rwsem';
-import { Sched } from '@mmkit/task';
+import { INODE_LOCK, Sched } from '@mmkit/task';
 import { Vma } from '@mmkit/vma';
 import type { BlockDevice } from './blockdev.ts';
 
@@ -99,7 +99,7 @@ export class Inode {
     this.blocks = new Map();
     this.unwritten = new Set();
     this.writebackError = 0;
-    this.iRwsem = createRwsem('i_rwsem');
+    this.iRwsem = createRwsem('i_rwsem', INODE_LOCK);
     this.invalidateLock = createRwsem('invalidate_lock');
     this.iMmapLock = createRwsem('i_mmap_rwsem');
     this.iMmap = new Set();

@@ -1,51 +1,81 @@
 /**
  * Taking the semaphore (Linux: down_read, down_write and their slow paths; reference N.18). A point stands before the
  * fast path and another before the slow one: in between a reader's bias is already in the count, where others see it.
- * Once let in, or killed, a task leaves no trace in the queue.
+ * Each declares the semaphore, but where a signal may end the wait (footprint.ts of @mmkit/task). Once let in, or killed,
+ * a task leaves no trace in the queue. `subclass` is for a second semaphore of the class (Linux: down_write_nested).
  */
 import { InvariantError, P_LOCK } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { waitOn, waitOnKillable } from '@mmkit/task/sched';
+import { LOCK_EXCLUSIVE, LOCK_SHARED, lockAcquire, lockAcquired, writes } from '@mmkit/task';
 import type { Sched } from '@mmkit/task';
+import { waitOn, waitOnInterruptible, waitOnKillable } from '@mmkit/task/sched';
+import { READER_BIAS, readerStays, WAITERS, WRITER_LOCKED } from './count.ts';
 import { addWaiter, leaveQueue, tryWriteLock, wakeIfFree, wakeReaders } from './queue.ts';
-import { downReadTrylock, downWriteTrylock } from './release.ts';
-import { HANDOFF, READER_BIAS, RwSem, Waiter, WAITERS, WRITER_LOCKED } from './state.ts';
+import { tryRead, tryWrite } from './release.ts';
+import { RwSem, Waiter } from './state.ts';
+
+/** What ends a wait before its time: nothing. */
+const UNINTERRUPTIBLE = 0;
+/** A fatal signal. */
+const KILLABLE = 1;
+/** Any signal. */
+const INTERRUPTIBLE = 2;
 
 /**
  * Takes the semaphore for reading, waiting as long as it takes (Linux: down_read). InvariantError 'LOCK_RECURSION' when
  * the task holds it for writing.
  */
-export function* downRead(sched: Sched, sem: RwSem): Task<void> {
-  yield P_LOCK;
-  if (!downReadTrylock(sem)) yield* downReadSlow(sched, sem, false);
+export function* downRead(sched: Sched, sem: RwSem, subclass: number = 0): Task<void> {
+  yield writes(sched, P_LOCK, sem);
+  if (sched.lockdep !== null || !tryRead(sem)) yield* readOrWait(sched, sem, subclass, UNINTERRUPTIBLE);
 }
 
 /** As downRead, but a fatal signal ends the wait: -EINTR, nothing taken; 0 when taken (Linux: down_read_killable). */
-export function* downReadKillable(sched: Sched, sem: RwSem): Task<number> {
+export function* downReadKillable(sched: Sched, sem: RwSem, subclass: number = 0): Task<number> {
   yield P_LOCK;
-  return downReadTrylock(sem) ? 0 : yield* downReadSlow(sched, sem, true);
+  return yield* readOrWait(sched, sem, subclass, KILLABLE);
+}
+
+/** As downReadKillable, for any signal (Linux: down_read_interruptible; it has no such thing for writing). */
+export function* downReadInterruptible(sched: Sched, sem: RwSem, subclass: number = 0): Task<number> {
+  yield P_LOCK;
+  return yield* readOrWait(sched, sem, subclass, INTERRUPTIBLE);
 }
 
 /**
  * Takes the semaphore for writing, waiting as long as it takes (Linux: down_write). InvariantError 'LOCK_RECURSION' when
  * the task holds it for writing already.
  */
-export function* downWrite(sched: Sched, sem: RwSem): Task<void> {
-  yield P_LOCK;
-  if (!downWriteTrylock(sched, sem)) yield* downWriteSlow(sched, sem, false);
+export function* downWrite(sched: Sched, sem: RwSem, subclass: number = 0): Task<void> {
+  yield writes(sched, P_LOCK, sem);
+  if (sched.lockdep !== null || !tryWrite(sched, sem)) yield* writeOrWait(sched, sem, subclass, UNINTERRUPTIBLE);
 }
 
 /** As downWrite, but a fatal signal ends the wait: -EINTR, nothing taken; 0 when taken (Linux: down_write_killable). */
-export function* downWriteKillable(sched: Sched, sem: RwSem): Task<number> {
+export function* downWriteKillable(sched: Sched, sem: RwSem, subclass: number = 0): Task<number> {
   yield P_LOCK;
-  return downWriteTrylock(sched, sem) ? 0 : yield* downWriteSlow(sched, sem, true);
+  return yield* writeOrWait(sched, sem, subclass, KILLABLE);
 }
 
-function* downReadSlow(sched: Sched, sem: RwSem, killable: boolean): Task<number> {
+function* readOrWait(sched: Sched, sem: RwSem, subclass: number, endedBy: number): Task<number> {
+  if (sched.lockdep !== null) lockAcquire(sched, sem, sem.cls, LOCK_SHARED, subclass);
+  const error = tryRead(sem) ? 0 : yield* downReadSlow(sched, sem, endedBy);
+  if (error === 0 && sched.lockdep !== null) lockAcquired(sched, sem, sem.cls, LOCK_SHARED, subclass);
+  return error;
+}
+
+function* writeOrWait(sched: Sched, sem: RwSem, subclass: number, endedBy: number): Task<number> {
+  if (sched.lockdep !== null) lockAcquire(sched, sem, sem.cls, LOCK_EXCLUSIVE, subclass);
+  const error = tryWrite(sched, sem) ? 0 : yield* downWriteSlow(sched, sem, endedBy);
+  if (error === 0 && sched.lockdep !== null) lockAcquired(sched, sem, sem.cls, LOCK_EXCLUSIVE, subclass);
+  return error;
+}
+
+function* downReadSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number> {
   checkRecursion(sched, sem);
   sem.count += READER_BIAS;
   sem.trying++;
-  yield P_LOCK;
+  yield* slowPoint(sched, sem, endedBy);
   sem.trying--;
   if (staysIn(sem)) {
     sem.readerOwned = true;
@@ -56,7 +86,7 @@ function* downReadSlow(sched: Sched, sem: RwSem, killable: boolean): Task<number
   sem.count -= READER_BIAS;
   wakeIfFree(sched, sem);
   while (!waiter.granted) {
-    const error = yield* sleepQueued(sched, sem, waiter, killable);
+    const error = yield* sleepQueued(sched, sem, waiter, endedBy);
     // Let in before the signal came: the lock is ours.
     if (error === 0 || waiter.granted) continue;
     leaveQueue(sched, sem, waiter);
@@ -65,37 +95,40 @@ function* downReadSlow(sched: Sched, sem: RwSem, killable: boolean): Task<number
   return 0;
 }
 
-/**
- * May a reader in the slow path, its bias in the count, keep it? Yes when nobody queues. Yes when the lock is between two
- * holders, before the woken writer comes: it steals. No when other readers are inside: the writer must get its turn.
- */
+/** May a reader in the slow path, its bias in the count, keep it? With an empty queue it waits for nobody but a writer. */
 function staysIn(sem: RwSem): boolean {
-  if ((sem.count & WRITER_LOCKED) !== 0) return false;
-  if (sem.waiters.length === 0) return true;
-  return (sem.count & HANDOFF) === 0 && (!sem.readerOwned || sem.count < 2 * READER_BIAS);
+  if ((sem.count & WRITER_LOCKED) === 0 && sem.waiters.length === 0) return true;
+  return readerStays(sem.count, Math.floor(sem.count / READER_BIAS), sem.readerOwned);
 }
 
-function* downWriteSlow(sched: Sched, sem: RwSem, killable: boolean): Task<number> {
+function* downWriteSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number> {
   checkRecursion(sched, sem);
-  yield P_LOCK;
+  yield* slowPoint(sched, sem, endedBy);
   const waiter = addWaiter(sched, sem, true);
   if (waiter !== sem.waiters[0]) wakeIfFree(sched, sem);
   let error = 0;
-  while (!tryWriteLock(sem, waiter, sched.now)) {
+  while (!tryWriteLock(sched, sem, waiter)) {
     // Only now: a killed writer that finds the lock free takes it.
     if (error !== 0) {
       leaveQueue(sched, sem, waiter);
       return error;
     }
-    error = yield* sleepQueued(sched, sem, waiter, killable);
+    error = yield* sleepQueued(sched, sem, waiter, endedBy);
   }
   return 0;
 }
 
+/** The point before the slow path. */
+function* slowPoint(sched: Sched, sem: RwSem, endedBy: number): Task<void> {
+  if (endedBy === UNINTERRUPTIBLE) yield writes(sched, P_LOCK, sem);
+  else yield P_LOCK;
+}
+
 /** Sleeps until woken. A task that may not sleep at all leaves the queue before the error goes on. */
-function* sleepQueued(sched: Sched, sem: RwSem, waiter: Waiter, killable: boolean): Task<number> {
+function* sleepQueued(sched: Sched, sem: RwSem, waiter: Waiter, endedBy: number): Task<number> {
   try {
-    if (killable) return yield* waitOnKillable(sched, sem.queue);
+    if (endedBy === KILLABLE) return yield* waitOnKillable(sched, sem.queue);
+    if (endedBy === INTERRUPTIBLE) return yield* waitOnInterruptible(sched, sem.queue);
     yield* waitOn(sched, sem.queue);
     return 0;
   } catch (error) {

@@ -1,6 +1,7 @@
 /** Who holds the semaphore (Linux: rwsem_is_locked, rwsem_is_contended, rwsem_assert_held; mmap_assert_locked). */
 import { InvariantError } from '@mmkit/base';
-import { READER_BIAS, RwSem } from './state.ts';
+import { READER_BIAS } from './count.ts';
+import { RwSem } from './state.ts';
 
 /** How many read holds there are. */
 export function readerCount(sem: RwSem): number {

@@ -2,18 +2,19 @@
  * The queue of a semaphore and who is let in from it (Linux: rwsem_add_waiter, rwsem_del_wake_waiter, rwsem_mark_wake,
  * rwsem_cond_wake_waiter, rwsem_try_write_lock). Never waits, so both builds share it; in Linux `wait_lock` is held here.
  */
-import { wakeTask } from '@mmkit/task';
-import type { Sched } from '@mmkit/task';
+import { addEvent, cancelEvent, wakeTask } from '@mmkit/task';
+import type { PendingEvent, Sched } from '@mmkit/task';
 import {
   HANDOFF,
   MAX_READERS_WAKEUP,
   READER_BIAS,
-  RwSem,
-  WAIT_TIMEOUT,
-  Waiter,
   WAITERS,
+  WRITE_HANDOFF,
+  WRITE_TAKE,
   WRITER_LOCKED,
-} from './state.ts';
+  writeStep,
+} from './count.ts';
+import { RwSem, WAIT_TIMEOUT, Waiter } from './state.ts';
 
 /** Puts the current task at the end of the queue. */
 export function addWaiter(sched: Sched, sem: RwSem, isWriter: boolean): Waiter {
@@ -25,7 +26,7 @@ export function addWaiter(sched: Sched, sem: RwSem, isWriter: boolean): Waiter {
 
 /** The waiter gives up. When it was the first, the next one may have been waiting for it alone, and is woken. */
 export function leaveQueue(sched: Sched, sem: RwSem, waiter: Waiter): void {
-  if (removeWaiter(sem, waiter)) wakeAny(sched, sem);
+  if (removeWaiter(sched, sem, waiter)) wakeAny(sched, sem);
 }
 
 /** Somebody has queued: lets in or wakes whom the lock as it is now does not keep out. */
@@ -38,9 +39,14 @@ export function wakeIfFree(sched: Sched, sem: RwSem): void {
 /** Linux's RWSEM_WAKE_ANY: a writer at the head is woken to try again; readers at the head are let in. */
 export function wakeAny(sched: Sched, sem: RwSem): void {
   const first = sem.waiters[0]!;
-  if (first.isWriter) wakeTask(first.task);
-  else if ((sem.count & WRITER_LOCKED) === 0) wakeReaders(sem);
-  else if (sched.now > first.timeout) askHandoff(sem, first);
+  if (first.isWriter) {
+    first.timer = startTimer(sched, sem, first);
+    wakeTask(first.task);
+  } else if ((sem.count & WRITER_LOCKED) === 0) {
+    wakeReaders(sem);
+  } else if (sched.now > first.timeout) {
+    askHandoff(sem, first);
+  }
 }
 
 /**
@@ -66,18 +72,16 @@ export function wakeReaders(sem: RwSem): void {
 }
 
 /** A queued writer's attempt; it leaves the queue when it succeeds. Sets HANDOFF when it has waited too long. */
-export function tryWriteLock(sem: RwSem, waiter: Waiter, now: number): boolean {
+export function tryWriteLock(sched: Sched, sem: RwSem, waiter: Waiter): boolean {
   const first = sem.waiters[0]!;
-  if ((sem.count & HANDOFF) !== 0) {
-    if (waiter === first) waiter.handoffSet = true;
-    else if (first.handoffSet) return false;
-  }
-  if ((sem.count & WRITER_LOCKED) !== 0 || sem.count >= READER_BIAS) {
-    if (waiter === first && now > waiter.timeout) askHandoff(sem, waiter);
-    return false;
-  }
+  const isFirst = waiter === first;
+  const readers = Math.floor(sem.count / READER_BIAS);
+  if (isFirst && (sem.count & HANDOFF) !== 0) waiter.handoffSet = true;
+  const step = writeStep(sem.count, readers, isFirst, first.handoffSet, sched.now > waiter.timeout);
+  if (step === WRITE_HANDOFF) askHandoff(sem, waiter);
+  if (step !== WRITE_TAKE) return false;
   clearFlag(sem, HANDOFF);
-  removeWaiter(sem, waiter);
+  removeWaiter(sched, sem, waiter);
   sem.count += WRITER_LOCKED;
   sem.owner = waiter.task;
   sem.readerOwned = false;
@@ -85,13 +89,23 @@ export function tryWriteLock(sem: RwSem, waiter: Waiter, now: number): boolean {
 }
 
 /** True when the waiter was the first and others remain. */
-function removeWaiter(sem: RwSem, waiter: Waiter): boolean {
+function removeWaiter(sched: Sched, sem: RwSem, waiter: Waiter): boolean {
+  if (waiter.timer !== null) cancelEvent(sched, waiter.timer);
   const at = sem.waiters.indexOf(waiter);
   sem.waiters.splice(at, 1);
   if (sem.waiters.length > 0) return at === 0;
   clearFlag(sem, HANDOFF);
   clearFlag(sem, WAITERS);
   return false;
+}
+
+/**
+ * The 4 ms end by an event, from when the waiter is woken to compete until it has the lock or gives up: so to an explorer
+ * the time-out is a choice before each attempt that may fail. Callers of the plain build are never overtaken.
+ */
+function startTimer(sched: Sched, sem: RwSem, { task, timeout, timer }: Waiter): PendingEvent | null {
+  if (task.body === null || timer !== null) return timer;
+  return addEvent(sched, Math.max(0, timeout + 1 - sched.now), `${sem.queue.name}: ${task.name} is late`, () => {});
 }
 
 function askHandoff(sem: RwSem, first: Waiter): void {

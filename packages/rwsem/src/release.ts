@@ -3,20 +3,42 @@
  * change of the count and the wake-up are one step here, so nobody comes in between, as a stealing writer may in Linux.
  */
 import { InvariantError } from '@mmkit/base';
+import { LOCK_EXCLUSIVE, LOCK_SHARED, lockAcquired, lockRelease, noteWrite } from '@mmkit/task';
 import type { Sched } from '@mmkit/task';
+import { READ_FAILED_MASK, READER_BIAS, WAITERS, WRITER_LOCKED } from './count.ts';
 import { wakeAny, wakeReaders } from './queue.ts';
-import { READ_FAILED_MASK, READER_BIAS, RwSem, WAITERS, WRITER_LOCKED } from './state.ts';
+import { RwSem } from './state.ts';
 
-/** Takes the semaphore for reading if no writer holds it and nobody waits; false otherwise (Linux: down_read_trylock). */
-export function downReadTrylock(sem: RwSem): boolean {
-  if ((sem.count & READ_FAILED_MASK) !== 0) return false;
-  sem.count += READER_BIAS;
-  sem.readerOwned = true;
+/**
+ * Takes the semaphore for reading if no writer holds it and nobody waits; false otherwise (Linux: down_read_trylock).
+ * Without `sched` neither the lock order nor an explorer hears of it.
+ */
+export function downReadTrylock(sem: RwSem, sched: Sched | null = null): boolean {
+  if (sched !== null) noteWrite(sched, sem);
+  if (!tryRead(sem)) return false;
+  if (sched !== null && sched.lockdep !== null) lockAcquired(sched, sem, sem.cls, LOCK_SHARED);
   return true;
 }
 
 /** Takes the semaphore for writing if nobody holds it or waits; false otherwise (Linux: down_write_trylock). */
 export function downWriteTrylock(sched: Sched, sem: RwSem): boolean {
+  noteWrite(sched, sem);
+  if (!tryWrite(sched, sem)) return false;
+  if (sched.lockdep !== null) lockAcquired(sched, sem, sem.cls, LOCK_EXCLUSIVE);
+  return true;
+}
+
+/** The fast path of a reader. */
+export function tryRead(sem: RwSem): boolean {
+  const { count } = sem;
+  if ((count & READ_FAILED_MASK) !== 0) return false;
+  sem.count = count + READER_BIAS;
+  sem.readerOwned = true;
+  return true;
+}
+
+/** The fast path of a writer. */
+export function tryWrite(sched: Sched, sem: RwSem): boolean {
   if (sem.count !== 0) return false;
   sem.count = WRITER_LOCKED;
   sem.owner = sched.current;
@@ -29,14 +51,17 @@ export function downWriteTrylock(sched: Sched, sem: RwSem): boolean {
  * holds it. Which task gives it back is not checked, as in Linux.
  */
 export function upRead(sched: Sched, sem: RwSem): void {
-  if (sem.count - sem.trying * READER_BIAS < READER_BIAS) throw notHeld(sched, sem, 'reading');
-  sem.count -= READER_BIAS;
-  if ((sem.count & WAITERS) !== 0 && sem.count < READER_BIAS) wakeAny(sched, sem);
+  const count = sem.count - READER_BIAS;
+  if (count < sem.trying * READER_BIAS) throw notHeld(sched, sem, 'reading');
+  if (sched.footprint !== null || sched.lockdep !== null) noteRelease(sched, sem);
+  sem.count = count;
+  if ((count & WAITERS) !== 0 && count < READER_BIAS) wakeAny(sched, sem);
 }
 
 /** Gives the write hold back and wakes who waits (Linux: up_write). 'LOCK_NOT_HELD' when the current task has none. */
 export function upWrite(sched: Sched, sem: RwSem): void {
   checkOwner(sched, sem);
+  if (sched.footprint !== null || sched.lockdep !== null) noteRelease(sched, sem);
   sem.owner = null;
   sem.count -= WRITER_LOCKED;
   if ((sem.count & WAITERS) !== 0) wakeAny(sched, sem);
@@ -48,10 +73,18 @@ export function upWrite(sched: Sched, sem: RwSem): void {
  */
 export function downgradeWrite(sched: Sched, sem: RwSem): void {
   checkOwner(sched, sem);
+  noteRelease(sched, sem);
+  if (sched.lockdep !== null) lockAcquired(sched, sem, sem.cls, LOCK_SHARED);
   sem.owner = null;
   sem.readerOwned = true;
   sem.count += READER_BIAS - WRITER_LOCKED;
   if ((sem.count & WAITERS) !== 0) wakeReaders(sem);
+}
+
+/** For an explorer and the lock order. */
+function noteRelease(sched: Sched, sem: RwSem): void {
+  noteWrite(sched, sem);
+  if (sched.lockdep !== null) lockRelease(sched, sem);
 }
 
 function checkOwner(sched: Sched, sem: RwSem): void {

@@ -16,20 +16,9 @@
  * | 3–7 | | always zero |
  * | 8– | readers | readers × READER_BIAS, those who are just trying included |
  */
-import { SimTask, WaitQueue } from '@mmkit/task';
+import { lockClass, PendingEvent, SimTask, WaitQueue } from '@mmkit/task';
+import type { LockClass } from '@mmkit/task';
 
-/** `count`: a writer holds the semaphore (Linux: RWSEM_WRITER_LOCKED). */
-export const WRITER_LOCKED = 0x1;
-/** `count`: somebody queues (Linux: RWSEM_FLAG_WAITERS). */
-export const WAITERS = 0x2;
-/** `count`: the first waiter has waited too long; it is next (Linux: RWSEM_FLAG_HANDOFF). */
-export const HANDOFF = 0x4;
-/** `count`: one reader (Linux: RWSEM_READER_BIAS). */
-export const READER_BIAS = 0x100;
-/** A reader may not come in by the fast path while one of these is set (Linux: RWSEM_READ_FAILED_MASK). */
-export const READ_FAILED_MASK = 0x7;
-/** Readers let in at one wake-up, at most (Linux: MAX_READERS_WAKEUP). */
-export const MAX_READERS_WAKEUP = 0x100;
 /** How long the first waiter lets others go before it, ns of virtual time (Linux: RWSEM_WAIT_TIMEOUT, HZ / 250). */
 export const WAIT_TIMEOUT = 4_000_000;
 
@@ -45,6 +34,8 @@ export class Waiter {
   handoffSet: boolean;
   /** A reader that has been let in: its bias is in the count and it is in the queue no more. */
   granted: boolean;
+  /** Moves virtual time beyond `timeout`, once a writer has been woken; null before, and in the plain build. */
+  timer: PendingEvent | null;
 
   constructor(task: SimTask, isWriter: boolean, timeout: number) {
     this.task = task;
@@ -52,6 +43,7 @@ export class Waiter {
     this.timeout = timeout;
     this.handoffSet = false;
     this.granted = false;
+    this.timer = null;
   }
 }
 
@@ -69,18 +61,24 @@ export class RwSem {
   readonly waiters: Waiter[];
   /** Where the waiters sleep. Its name is the semaphore's. */
   readonly queue: WaitQueue;
+  /** Its place in the lock order. */
+  readonly cls: LockClass;
 
-  constructor(name: string) {
+  constructor(name: string, cls: LockClass) {
     this.count = 0;
     this.owner = null;
     this.readerOwned = false;
     this.trying = 0;
     this.waiters = [];
-    this.queue = new WaitQueue(name);
+    this.queue = new WaitQueue(name, () => (this.owner === null ? [] : [this.owner]));
+    this.cls = cls;
   }
 }
 
-/** Makes a free semaphore (Linux: init_rwsem); `name` appears in reports of deadlocks. */
-export function createRwsem(name: string = 'rwsem'): RwSem {
-  return new RwSem(name);
+/**
+ * Makes a free semaphore (Linux: init_rwsem); `name` appears in reports of deadlocks, `cls` is its place in the lock order
+ * (default: a class of that name).
+ */
+export function createRwsem(name: string = 'rwsem', cls: LockClass = lockClass(name)): RwSem {
+  return new RwSem(name, cls);
 }

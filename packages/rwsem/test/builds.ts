@@ -8,6 +8,8 @@ import type { Sched } from '@mmkit/task';
 const driven: typeof plain = {
   ...coloured,
   downRead: (sched: Sched, sem: RwSem): void => runTask(sched, coloured.downRead(sched, sem)),
+  downReadInterruptible: (sched: Sched, sem: RwSem): number =>
+    runTask(sched, coloured.downReadInterruptible(sched, sem)),
   downReadKillable: (sched: Sched, sem: RwSem): number => runTask(sched, coloured.downReadKillable(sched, sem)),
   downWrite: (sched: Sched, sem: RwSem): void => runTask(sched, coloured.downWrite(sched, sem)),
   downWriteKillable: (sched: Sched, sem: RwSem): number => runTask(sched, coloured.downWriteKillable(sched, sem)),

@@ -4,8 +4,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { HANDOFF, READER_BIAS, WAITERS, WAIT_TIMEOUT, WRITER_LOCKED } from '@mmkit/rwsem';
-import { isRunnable, killTask, TASK_DONE } from '@mmkit/task';
+import { HANDOFF, READER_BIAS, readerCount, WAITERS, WAIT_TIMEOUT, WRITER_LOCKED } from '@mmkit/rwsem';
+import { fireEvent, isRunnable, killTask, TASK_DONE } from '@mmkit/task';
 import type { SimTask } from '@mmkit/task';
 import { HELD, Stage } from './actors.ts';
 
@@ -35,6 +35,22 @@ function check({ sem, sched }: Stage, writers: readonly SimTask[]): void {
   }
 }
 
+/**
+ * Remembers the queue before a step; what it returns, called after the step, throws when anybody came in before a first
+ * waiter that has asked for a handoff.
+ */
+function watchHandoff({ sem }: Stage): () => void {
+  const [first] = sem.waiters;
+  if (first === undefined || !first.handoffSet || (sem.count & HANDOFF) === 0) return () => {};
+  const holders = (): number => readerCount(sem) + (sem.owner === null ? 0 : 1);
+  const before = holders();
+  return () => {
+    if (sem.waiters[0] === first && holders() > before) {
+      throw new Error('somebody came in before the first waiter, in spite of the handoff');
+    }
+  };
+}
+
 /** Runs one schedule; `pick(n)` chooses one of n moves. Throws when a rule is broken or somebody never ends. */
 function runOne(make: Make, pick: (n: number) => number): Stage {
   const stage = new Stage();
@@ -44,13 +60,19 @@ function runOne(make: Make, pick: (n: number) => number): Stage {
     const awake = tasks.filter(isRunnable);
     // Nothing that happens later may be needed to end a wait.
     if (awake.length === 0) break;
-    const move = pick(awake.length + rest.length);
+    const checkHandoff = watchHandoff(stage);
+    const [event] = stage.sched.events;
+    const timers = event === undefined ? 0 : 1;
+    const move = pick(awake.length + timers + rest.length);
     if (move < awake.length) stage.step(awake[move]!);
-    else rest.splice(move - awake.length, 1)[0]!();
+    else if (event !== undefined && move === awake.length) fireEvent(stage.sched, event);
+    else rest.splice(move - awake.length - timers, 1)[0]!();
     check(stage, tasks);
+    checkHandoff();
   }
   const asleep = tasks.filter((task) => task.state !== TASK_DONE).map((task) => task.name);
   if (asleep.length > 0) throw new Error(`lost wake-up: ${asleep.join()}`);
+  if (stage.sched.events.length > 0) throw new Error('a timer of nobody');
   if (stage.sem.count !== 0) throw new Error(`count ${stage.sem.count} at the end`);
   return stage;
 }
@@ -96,6 +118,16 @@ describe('N.18: in every schedule, no reader beside a writer, and everybody ends
 
   it.each(['RWW', 'RRD', 'RWD', 'RRWW'])('%s', (kinds) => {
     expect(runEvery(cast(kinds))).toBeGreaterThan(90);
+  });
+
+  it('the time-out of a writer that was woken in vain is a choice: with it HANDOFF is set, without it not', () => {
+    const seen = new Set<boolean>();
+    runEvery((stage) => {
+      const { tasks } = cast('RRW')(stage);
+      const { sem } = stage;
+      return { tasks, happenings: [() => seen.add((sem.count & HANDOFF) !== 0)] };
+    });
+    expect(seen).toEqual(new Set([true, false]));
   });
 
   it('a reader and two writers, the first writer killed at any moment', () => {

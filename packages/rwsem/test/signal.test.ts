@@ -1,8 +1,9 @@
 /** Fatal signals in the queue: sched build, stepped by hand. */
 import { describe, expect, it } from 'vitest';
 import { EINTR } from '@mmkit/base';
-import { READER_BIAS, WAIT_TIMEOUT, WAITERS, WRITER_LOCKED } from '@mmkit/rwsem';
-import { killTask, TASK_DONE, TASK_WAITING } from '@mmkit/task';
+import { createRwsem, READER_BIAS, WAIT_TIMEOUT, WAITERS, WRITER_LOCKED } from '@mmkit/rwsem';
+import { downReadInterruptible, downReadKillable, downWrite } from '@mmkit/rwsem/sched';
+import { createSched, killTask, signalTask, spawn, stepTask, TASK_DONE, TASK_WAITING } from '@mmkit/task';
 import { Stage } from './actors.ts';
 
 describe('N.18: a fatal signal ends a killable wait with -EINTR', () => {
@@ -101,5 +102,26 @@ describe('N.18: a fatal signal ends a killable wait with -EINTR', () => {
       stage.go(task);
       expect(stage.holders()).toEqual(['stubborn']);
     }
+  });
+});
+
+describe('a signal that is not fatal', () => {
+  it.each([
+    [
+      'ends an interruptible wait with -EINTR, no trace left',
+      downReadInterruptible,
+      [TASK_DONE, -EINTR, WRITER_LOCKED],
+    ],
+    ['does not end a killable one', downReadKillable, [TASK_WAITING, undefined, WRITER_LOCKED + WAITERS]],
+  ] as const)('%s', (_what, down, wanted) => {
+    const sched = createSched();
+    const sem = createRwsem('sem');
+    const writer = spawn(sched, 'writer', downWrite(sched, sem));
+    const reader = spawn(sched, 'reader', down(sched, sem));
+    for (const task of [writer, writer, reader, reader, reader]) stepTask(sched, task);
+    expect([reader.state, sem.count]).toEqual([TASK_WAITING, WRITER_LOCKED + WAITERS]);
+    signalTask(reader);
+    if (reader.state !== TASK_WAITING) stepTask(sched, reader);
+    expect([reader.state, reader.result, sem.count]).toEqual(wanted);
   });
 });

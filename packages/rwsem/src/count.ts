@@ -1,0 +1,48 @@
+/**
+ * The count word's bits and rules, one text for both forms of the semaphore: in one process (queue.ts, down.co.ts) and on
+ * shared memory (shared-core.ts). They decide and change nothing. Reference N.18.
+ *
+ * `flags` is the count or its low bits; `readers` how many biases are in it, those who are just trying included.
+ */
+/** `count`: a writer holds the semaphore (Linux: RWSEM_WRITER_LOCKED). */
+export const WRITER_LOCKED = 0x1;
+/** `count`: somebody queues (Linux: RWSEM_FLAG_WAITERS). */
+export const WAITERS = 0x2;
+/** `count`: the first waiter has waited too long; it is next (Linux: RWSEM_FLAG_HANDOFF). */
+export const HANDOFF = 0x4;
+/** `count`: one reader (Linux: RWSEM_READER_BIAS). */
+export const READER_BIAS = 0x100;
+/** A reader may not come in by the fast path while one of these is set (Linux: RWSEM_READ_FAILED_MASK). */
+export const READ_FAILED_MASK = 0x7;
+/** Readers let in at one wake-up, at most (Linux: MAX_READERS_WAKEUP). */
+export const MAX_READERS_WAKEUP = 0x100;
+/** `writeStep`: take it. */
+export const WRITE_TAKE = 0;
+/** `writeStep`: not now. */
+export const WRITE_FAIL = 1;
+/** `writeStep`: not now, and set HANDOFF: nobody else may have it next. */
+export const WRITE_HANDOFF = 2;
+
+/**
+ * May a reader in the slow path, its bias in the count, keep it? It steals the lock between two holders. Not when other
+ * readers are inside: the writer that waits must get its turn (Linux: rwsem_down_read_slowpath).
+ */
+export function readerStays(flags: number, readers: number, readerOwned: boolean): boolean {
+  return (flags & (WRITER_LOCKED | HANDOFF)) === 0 && (!readerOwned || readers < 2);
+}
+
+/**
+ * What a queued writer does (Linux: rwsem_try_write_lock). `isFirst`: it is the first waiter; `firstHandoff`: the first
+ * waiter has asked for a handoff or inherited one; `late`: this one has waited too long.
+ */
+export function writeStep(
+  flags: number,
+  readers: number,
+  isFirst: boolean,
+  firstHandoff: boolean,
+  late: boolean,
+): number {
+  if (!isFirst && firstHandoff && (flags & HANDOFF) !== 0) return WRITE_FAIL;
+  if ((flags & WRITER_LOCKED) === 0 && readers === 0) return WRITE_TAKE;
+  return isFirst && late ? WRITE_HANDOFF : WRITE_FAIL;
+}
