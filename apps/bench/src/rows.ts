@@ -22,7 +22,4 @@ export const rows: readonly (Row | WholeRow)[] = [
   ...odirectRows,
 ];
 
-export const notMeasured: readonly NotMeasured[] = [
-  { name: 'pin of huge pages', why: 'there are no huge pages yet' },
-  { name: 'rwsem pair across workers', why: 'the semaphore on shared memory does not exist yet' },
-];
+export const notMeasured: readonly NotMeasured[] = [{ name: 'pin of huge pages', why: 'there are no huge pages yet' }];

@@ -30,6 +30,8 @@ export const EINVAL = 22;
 export const ENOSPC = 28;
 /** Too many links; inside GUP only: the page must be unshared first (B.4). */
 export const EMLINK = 31;
+/** A wait took longer than it might (down_timeout). */
+export const ETIME = 62;
 /** Value too large: start + length wraps (B.11). */
 export const EOVERFLOW = 75;
 /** Not supported. */
@@ -55,6 +57,7 @@ const NAMES: readonly (readonly [number, string])[] = Object.freeze([
   [EINVAL, 'EINVAL'],
   [ENOSPC, 'ENOSPC'],
   [EMLINK, 'EMLINK'],
+  [ETIME, 'ETIME'],
   [EOVERFLOW, 'EOVERFLOW'],
   [EOPNOTSUPP, 'EOPNOTSUPP'],
   [EHWPOISON, 'EHWPOISON'],

@@ -26,6 +26,7 @@ describe('errno', () => {
       EINVAL: 22,
       ENOSPC: 28,
       EMLINK: 31,
+      ETIME: 62,
       EOVERFLOW: 75,
       EOPNOTSUPP: 95,
       EHWPOISON: 133,

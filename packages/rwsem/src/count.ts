@@ -22,6 +22,14 @@ export const WRITE_TAKE = 0;
 export const WRITE_FAIL = 1;
 /** `writeStep`: not now, and set HANDOFF: nobody else may have it next. */
 export const WRITE_HANDOFF = 2;
+/** `wakeStep`: nobody. */
+export const WAKE_NOBODY = 0;
+/** `wakeStep`: the first waiter, a writer, which then competes. */
+export const WAKE_WRITER = 1;
+/** `wakeStep`: every queued reader comes in, those behind writers too, up to MAX_READERS_WAKEUP. */
+export const WAKE_READERS = 2;
+/** `wakeStep`: nobody, and set HANDOFF. */
+export const WAKE_HANDOFF = 3;
 
 /**
  * May a reader in the slow path, its bias in the count, keep it? It steals the lock between two holders. Not when other
@@ -45,4 +53,15 @@ export function writeStep(
   if (!isFirst && firstHandoff && (flags & HANDOFF) !== 0) return WRITE_FAIL;
   if ((flags & WRITER_LOCKED) === 0 && readers === 0) return WRITE_TAKE;
   return isFirst && late ? WRITE_HANDOFF : WRITE_FAIL;
+}
+
+/**
+ * Whom of the queue to wake (Linux: rwsem_mark_wake). `any`: nobody may hold the lock (RWSEM_WAKE_ANY); else readers do
+ * (RWSEM_WAKE_READ_OWNED). `flags` need not be known unless `any` is set and the first waiter is a reader; `late`: that
+ * one has waited too long.
+ */
+export function wakeStep(firstIsWriter: boolean, any: boolean, flags: number, late: boolean): number {
+  if (firstIsWriter) return any ? WAKE_WRITER : WAKE_NOBODY;
+  if (!any || (flags & WRITER_LOCKED) === 0) return WAKE_READERS;
+  return late ? WAKE_HANDOFF : WAKE_NOBODY;
 }

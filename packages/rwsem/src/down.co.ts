@@ -10,7 +10,7 @@ import { LOCK_EXCLUSIVE, LOCK_SHARED, lockAcquire, lockAcquired, writes } from '
 import type { Sched } from '@mmkit/task';
 import { waitOn, waitOnInterruptible, waitOnKillable } from '@mmkit/task/sched';
 import { READER_BIAS, readerStays, WAITERS, WRITER_LOCKED } from './count.ts';
-import { addWaiter, leaveQueue, tryWriteLock, wakeIfFree, wakeReaders } from './queue.ts';
+import { addWaiter, leaveQueue, markWake, tryWriteLock, wakeIfFree } from './queue.ts';
 import { tryRead, tryWrite } from './release.ts';
 import { RwSem, Waiter } from './state.ts';
 
@@ -79,7 +79,7 @@ function* downReadSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number> 
   sem.trying--;
   if (staysIn(sem)) {
     sem.readerOwned = true;
-    if ((sem.count & WAITERS) !== 0) wakeReaders(sem);
+    if ((sem.count & WAITERS) !== 0) markWake(sched, sem, false);
     return 0;
   }
   const waiter = addWaiter(sched, sem, false);

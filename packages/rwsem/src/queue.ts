@@ -9,6 +9,10 @@ import {
   MAX_READERS_WAKEUP,
   READER_BIAS,
   WAITERS,
+  WAKE_HANDOFF,
+  WAKE_READERS,
+  WAKE_WRITER,
+  wakeStep,
   WRITE_HANDOFF,
   WRITE_TAKE,
   WRITER_LOCKED,
@@ -26,35 +30,31 @@ export function addWaiter(sched: Sched, sem: RwSem, isWriter: boolean): Waiter {
 
 /** The waiter gives up. When it was the first, the next one may have been waiting for it alone, and is woken. */
 export function leaveQueue(sched: Sched, sem: RwSem, waiter: Waiter): void {
-  if (removeWaiter(sched, sem, waiter)) wakeAny(sched, sem);
+  if (removeWaiter(sched, sem, waiter)) markWake(sched, sem, true);
 }
 
 /** Somebody has queued: lets in or wakes whom the lock as it is now does not keep out. */
 export function wakeIfFree(sched: Sched, sem: RwSem): void {
-  if ((sem.count & WRITER_LOCKED) !== 0) return;
-  if (sem.count >= READER_BIAS) wakeReaders(sem);
-  else wakeAny(sched, sem);
+  if ((sem.count & WRITER_LOCKED) === 0) markWake(sched, sem, sem.count < READER_BIAS);
 }
 
-/** Linux's RWSEM_WAKE_ANY: a writer at the head is woken to try again; readers at the head are let in. */
-export function wakeAny(sched: Sched, sem: RwSem): void {
+/** Lets in or wakes those at the head, as `wakeStep` says. The queue is not empty. */
+export function markWake(sched: Sched, sem: RwSem, any: boolean): void {
   const first = sem.waiters[0]!;
-  if (first.isWriter) {
-    first.timer = startTimer(sched, sem, first);
-    wakeTask(first.task);
-  } else if ((sem.count & WRITER_LOCKED) === 0) {
-    wakeReaders(sem);
-  } else if (sched.now > first.timeout) {
-    askHandoff(sem, first);
+  switch (wakeStep(first.isWriter, any, sem.count, sched.now > first.timeout)) {
+    case WAKE_WRITER:
+      first.timer = startTimer(sched, sem, first);
+      wakeTask(first.task);
+      break;
+    case WAKE_READERS:
+      grantReaders(sem);
+      break;
+    case WAKE_HANDOFF:
+      askHandoff(sem, first);
   }
 }
 
-/**
- * Linux's RWSEM_WAKE_READ_OWNED: nobody but readers may hold the lock. With a reader at the head, lets in every queued
- * reader, those behind writers too, up to MAX_READERS_WAKEUP; with a writer at the head, nobody.
- */
-export function wakeReaders(sem: RwSem): void {
-  if (sem.waiters[0]!.isWriter) return;
+function grantReaders(sem: RwSem): void {
   let woken = 0;
   for (const waiter of sem.waiters.splice(0)) {
     if (waiter.isWriter || woken === MAX_READERS_WAKEUP) {

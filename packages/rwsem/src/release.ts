@@ -6,7 +6,7 @@ import { InvariantError } from '@mmkit/base';
 import { LOCK_EXCLUSIVE, LOCK_SHARED, lockAcquired, lockRelease, noteWrite } from '@mmkit/task';
 import type { Sched } from '@mmkit/task';
 import { READ_FAILED_MASK, READER_BIAS, WAITERS, WRITER_LOCKED } from './count.ts';
-import { wakeAny, wakeReaders } from './queue.ts';
+import { markWake } from './queue.ts';
 import { RwSem } from './state.ts';
 
 /**
@@ -55,16 +55,17 @@ export function upRead(sched: Sched, sem: RwSem): void {
   if (count < sem.trying * READER_BIAS) throw notHeld(sched, sem, 'reading');
   if (sched.footprint !== null || sched.lockdep !== null) noteRelease(sched, sem);
   sem.count = count;
-  if ((count & WAITERS) !== 0 && count < READER_BIAS) wakeAny(sched, sem);
+  if ((count & WAITERS) !== 0 && count < READER_BIAS) markWake(sched, sem, true);
 }
 
 /** Gives the write hold back and wakes who waits (Linux: up_write). 'LOCK_NOT_HELD' when the current task has none. */
 export function upWrite(sched: Sched, sem: RwSem): void {
   checkOwner(sched, sem);
   if (sched.footprint !== null || sched.lockdep !== null) noteRelease(sched, sem);
+  const count = sem.count - WRITER_LOCKED;
   sem.owner = null;
-  sem.count -= WRITER_LOCKED;
-  if ((sem.count & WAITERS) !== 0) wakeAny(sched, sem);
+  sem.count = count;
+  if ((count & WAITERS) !== 0) markWake(sched, sem, true);
 }
 
 /**
@@ -78,7 +79,7 @@ export function downgradeWrite(sched: Sched, sem: RwSem): void {
   sem.owner = null;
   sem.readerOwned = true;
   sem.count += READER_BIAS - WRITER_LOCKED;
-  if ((sem.count & WAITERS) !== 0) wakeReaders(sem);
+  if ((sem.count & WAITERS) !== 0) markWake(sched, sem, false);
 }
 
 /** For an explorer and the lock order. */

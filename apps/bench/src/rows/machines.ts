@@ -1,26 +1,13 @@
-/** The lock, whole machines, exploring. */
+/** Whole machines, exploring. */
 import { createTraceRing, type Task } from '@mmkit/base';
 import { explore } from '@mmkit/explore';
 import { createMachine, createProcess, exitProcess, forkProcess } from '@mmkit/kernel';
-import { createRwsem, downRead, upRead } from '@mmkit/rwsem';
 import { createSched, Mutex, mutexUnlock, runAll, type Sched, spawn } from '@mmkit/task';
 import { mutexLock } from '@mmkit/task/sched';
 import { expectCount, type Row, time } from '../row.ts';
 
 /** A scheduling point of our own. */
 const POINT = 1000;
-
-function rwsemPair(which: number): () => number {
-  const sched = createSched();
-  const sem = createRwsem(`semaphore ${which}`);
-  return () =>
-    time(1000, () => {
-      for (let i = 0; i < 1000; i++) {
-        downRead(sched, sem);
-        upRead(sched, sem);
-      }
-    });
-}
 
 /** A machine of 64 pages with two processes, made and dropped. */
 function smallMachine(): () => number {
@@ -87,7 +74,6 @@ function row(name: string, unit: string, goal: number | null, make: Row['make'])
 }
 
 export const machineRows: readonly Row[] = [
-  row('rwsem pair', 'ns', 4, rwsemPair),
   row('full tracing, against none', 'times', 1.6, tracing),
   row('machine of 64 pages, two processes', 'ns', 30_000, smallMachine),
   row('small schedules explored', 'million/minute', null, schedules),
