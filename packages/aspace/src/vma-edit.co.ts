@@ -24,11 +24,11 @@ export function* vmaModify(
   start: number,
   end: number,
   flags: number,
-  sealed: boolean = vma.sealed,
+  flagsHigh: number = vma.flagsHigh,
 ): Task<Vma | number> {
   const pgoff = vma.pgoff + (start - vma.start) * mm.vmas.pagesPerByte;
   const { file, anonVma, anonChain } = vma;
-  const traits = { flags, sealed, pgoff, file, anonVma, anonChain };
+  const traits = { flags, flagsHigh: flagsHigh | 0, pgoff, file, anonVma, anonChain };
   const plan = planMerge(mm.vmas, start, end, traits);
   const inode = vmaInode(vma);
   if (vma.start < start) yield* splitHugePmdAt(mm, start);
@@ -49,7 +49,7 @@ export function* vmaModify(
     yield* vmaSplit(mm, part, end);
   }
   part.flags = flags | 0;
-  part.sealed = sealed;
+  part.flagsHigh = flagsHigh | 0;
   return part;
 }
 
@@ -83,7 +83,7 @@ export function* vmaMergeNew(mm: Mm, start: number, end: number, traits: VmaTrai
   if (to === null) {
     const vma = new Vma(start, end, traits.flags, traits.pgoff, traits.file, traits.anonVma);
     vma.anonChain = traits.anonChain;
-    vma.sealed = traits.sealed;
+    vma.flagsHigh = traits.flagsHigh;
     insertVma(mm.vmas, vma);
     yield* linkFileVma(vma);
     return vma;

@@ -7,13 +7,16 @@ import { isLocked } from '@mmkit/rwsem';
 import {
   checkVmaTree,
   insertVma,
+  newTraits,
   Vma,
   VM_LOCKED,
   VM_MAYBE_GUARD,
   VM_MAYSHARE,
   VM_READ,
+  VM_SEALED,
   VM_SHARED,
   VM_SOFTDIRTY,
+  vmaIsSealed,
   vmasIn,
 } from '@mmkit/vma';
 import { addVma, AT, builds, codeOf, machine, PAGE, RW, space } from './builds.ts';
@@ -43,8 +46,8 @@ describe.each(builds)('%s: VMAs changed', (_name, api) => {
   }
   const openFile = (mm: Mm): OpenFile =>
     new OpenFile(createInode(mm.memory.files, null, api.fileRmap(mm.memory)), true, true);
-  const modify = (mm: Mm, vma: Vma, first: number, last: number, flags: number, sealed?: boolean): Vma | number =>
-    api.vmaModify(mm, vma, AT + first * PAGE, AT + last * PAGE, flags, ...(sealed === undefined ? [] : [sealed]));
+  const modify = (mm: Mm, vma: Vma, first: number, last: number, flags: number, flagsHigh?: number): Vma | number =>
+    api.vmaModify(mm, vma, AT + first * PAGE, AT + last * PAGE, flags, ...(flagsHigh === undefined ? [] : [flagsHigh]));
 
   it('vmaModify of a part: split off at one end or at both, and the rest keeps its flags', () => {
     for (const [first, last, expected] of [
@@ -76,9 +79,9 @@ describe.each(builds)('%s: VMAs changed', (_name, api) => {
   it('vmaModify: sealing splits as flags do, and the seal stays with later changes', () => {
     const mm = space(machine());
     const vma = addVma(mm, AT, 4, RW);
-    const part = modify(mm, vma, 1, 2, RW, true) as Vma;
-    expect([shape(mm), vma.sealed, part.sealed]).toEqual([['0-1', '1-2', '2-4'], false, true]);
-    expect((modify(mm, part, 1, 2, RW | VM_LOCKED) as Vma).sealed).toBe(true);
+    const part = modify(mm, vma, 1, 2, RW, VM_SEALED) as Vma;
+    expect([shape(mm), vmaIsSealed(vma), vmaIsSealed(part)]).toEqual([['0-1', '1-2', '2-4'], false, true]);
+    expect(vmaIsSealed(modify(mm, part, 1, 2, RW | VM_LOCKED) as Vma)).toBe(true);
   });
 
   it('vmaModify at the map count: ENOMEM; of two splits the first one stays', () => {
@@ -121,7 +124,7 @@ describe.each(builds)('%s: VMAs changed', (_name, api) => {
     const copy = addVma(child, AT, 2, RW);
     anonVmaFork(mm.memory, copy, parent);
     expect([anonVmaId(copy), copy.anonChain]).toEqual([2, 2]);
-    const traits = { flags: RW, sealed: false, file: null, anonVma: null, anonChain: 0 };
+    const traits = newTraits(RW, 0);
     const fresh = api.vmaMergeNew(child, AT + 2 * PAGE, AT + 3 * PAGE, { ...traits, pgoff: AT / PAGE + 2 });
     expect([shape(child), fresh === copy]).toEqual([['0-2', '2-3'], false]);
     anonVmaFork(mm.memory, fresh, addVma(mm, AT + 4 * PAGE, 1, RW));
@@ -130,7 +133,7 @@ describe.each(builds)('%s: VMAs changed', (_name, api) => {
 
   it('vmaMergeNew: a VMA of its own; at the end, at the start, or between two that become one', () => {
     const mm = space(machine());
-    const traits = { flags: RW, sealed: false, file: null, anonVma: null, anonChain: 0 };
+    const traits = newTraits(RW, 0);
     const add = (first: number, last: number): Vma =>
       api.vmaMergeNew(mm, AT + first * PAGE, AT + last * PAGE, { ...traits, pgoff: AT / PAGE + first });
     const low = add(0, 2);
@@ -155,7 +158,7 @@ describe.each(builds)('%s: VMAs changed', (_name, api) => {
     const upper = api.vmaSplit(mm, vma, AT + 5 * PAGE);
     checkLinks(mm, file);
     expect([upper.pgoff, upper.file]).toEqual([5, file]);
-    const traits = { flags: SHARED, sealed: false, file, anonVma: null, anonChain: 0 };
+    const traits = newTraits(SHARED, 0, file);
     api.vmaMergeNew(mm, AT + 8 * PAGE, AT + 9 * PAGE, { ...traits, pgoff: 8 });
     expect(shape(mm).length).toBe(2);
     api.vmaMergeNew(mm, AT + 9 * PAGE, AT + 10 * PAGE, { ...traits, pgoff: 3 });
@@ -166,7 +169,7 @@ describe.each(builds)('%s: VMAs changed', (_name, api) => {
   it('misuse: a split outside the VMA, a new VMA over another: nothing changes', () => {
     const mm = space(machine());
     const vma = addVma(mm, AT, 4, RW);
-    const traits = { flags: VM_READ, sealed: false, pgoff: 0, file: null, anonVma: null, anonChain: 0 };
+    const traits = newTraits(VM_READ, 0);
     expect(codeOf(() => api.vmaSplit(mm, vma, AT))).toBe('VMA_SPLIT');
     expect(codeOf(() => api.vmaMergeNew(mm, AT, AT + PAGE, traits))).toBe('VMA_OVERLAP');
     expect(shape(mm)).toEqual(['0-4']);

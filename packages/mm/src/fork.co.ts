@@ -46,7 +46,7 @@ export function* dupMm(mm: Mm): Task<ForkResult> {
     if ((vma.flags & VM_DONTCOPY) !== 0) continue;
     const wiped = (vma.flags & VM_WIPEONFORK) !== 0;
     const copy = new Vma(vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK, vma.pgoff, vma.file);
-    copy.sealed = vma.sealed;
+    copy.flagsHigh = vma.flagsHigh;
     if (!wiped) anonVmaFork(mm.memory, copy, vma);
     insertVma(child.vmas, copy);
     yield* linkFileVma(copy);

@@ -9,7 +9,7 @@ import { alignUp, checkAddress, checkInteger, EINTR, EINVAL, ENOMEM, EPERM, isAl
 import type { Task } from '@mmkit/base';
 import { Mm, mmapReadUnlock, mmapWriteUnlock } from '@mmkit/aspace';
 import { mmapReadLock, mmapWriteLockKillable } from '@mmkit/aspace/sched';
-import { findVma, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
+import { findVma, VM_WRITE, vmaIsAnonymous, vmaIsSealed } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { adviseFlags } from './madvise-vma.co.ts';
 import { advisePages, madvisePopulate } from './madvise-pages.co.ts';
@@ -116,5 +116,5 @@ function* walkVmas(mm: Mm, start: number, end: number, advice: number, visit: Vi
 
 /** False: the VMA is sealed, anonymous and read-only, and the advice would discard what is in it (can_madvise_modify). */
 function mayModify(vma: Vma, advice: number): boolean {
-  return !vma.sealed || !DISCARDS.includes(advice) || !vmaIsAnonymous(vma) || (vma.flags & VM_WRITE) !== 0;
+  return !vmaIsSealed(vma) || !DISCARDS.includes(advice) || !vmaIsAnonymous(vma) || (vma.flags & VM_WRITE) !== 0;
 }

@@ -30,6 +30,7 @@ import {
   VM_SHARED,
   VM_SYNC,
   VM_WRITE,
+  newTraits,
 } from '@mmkit/vma';
 import { chooseArea, fixedArea, taskSize } from './area.ts';
 import {
@@ -128,7 +129,7 @@ function* mapRegion(
   let pgoff = offset * vmas.pagesPerByte;
   if (file === null && (flags & VM_SHARED) !== 0) mapped = sharedMemory(mm, size);
   else if (file === null) pgoff = at * vmas.pagesPerByte;
-  yield* vmaMergeNew(mm, at, at + size, { flags, sealed: false, pgoff, file: mapped, anonVma: null, anonChain: 0 });
+  yield* vmaMergeNew(mm, at, at + size, newTraits(flags, pgoff, mapped));
   if ((flags & VM_LOCKED) !== 0) mm.lockedVm += size / memory.phys.pageSize;
   return at;
 }

@@ -18,6 +18,7 @@ import {
   VM_SHARED,
   VM_WRITE,
   vmaIsAnonymous,
+  vmaIsSealed,
 } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { PROT_EXEC, PROT_GROWSDOWN, PROT_GROWSUP, PROT_READ, PROT_SEM, PROT_WRITE } from './flags.ts';
@@ -74,7 +75,7 @@ function* protectRange(mm: Mm, start: number, end: number, rights: number, grows
 
 /** One VMA's part (mprotect_fixup). */
 function* protectVma(mm: Mm, vma: Vma, start: number, end: number, wanted: number): Task<number> {
-  if (vma.sealed) return -EPERM;
+  if (vmaIsSealed(vma)) return -EPERM;
   const old = vma.flags;
   if (wanted === old) return 0;
   let flags = wanted;

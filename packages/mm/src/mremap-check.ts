@@ -4,8 +4,8 @@
  */
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, isAligned } from '@mmkit/base';
 import { mayLock, Mm } from '@mmkit/aspace';
-import { mapCountAllows, VM_DONTEXPAND, VM_LOCKED, VM_MAYSHARE, VM_PFNMAP, VM_SHARED } from '@mmkit/vma';
-import type { Vma, VmaTraits } from '@mmkit/vma';
+import { mapCountAllows, VM_DONTEXPAND, VM_LOCKED, VM_MAYSHARE, VM_PFNMAP, VM_SHARED, vmaIsSealed } from '@mmkit/vma';
+import type { Vma } from '@mmkit/vma';
 import { taskSize } from './area.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from './flags.ts';
 
@@ -48,7 +48,7 @@ export function checkArguments(mm: Mm, call: Remap): number {
  */
 export function checkVma(mm: Mm, vma: Vma, call: Remap): number {
   const { address, oldLength, newLength, flags } = call;
-  if (vma.sealed) return -EPERM;
+  if (vmaIsSealed(vma)) return -EPERM;
   if (newLength <= oldLength && !wantsNewAddress(flags)) return 0;
   // Old length 0 maps the same pages once more, which only shared memory allows.
   if (oldLength === 0 && (vma.flags & (VM_SHARED | VM_MAYSHARE)) === 0) return -EINVAL;
@@ -58,9 +58,4 @@ export function checkVma(mm: Mm, vma: Vma, call: Remap): number {
   if (newLength <= oldLength) return 0;
   if ((vma.flags & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return -EFAULT;
   return (vma.flags & VM_LOCKED) === 0 || mayLock(mm, (newLength - oldLength) * mm.vmas.pagesPerByte) ? 0 : -EAGAIN;
-}
-
-/** What a range that goes on from, or copies, a VMA is to be; the caller says from which page on. */
-export function vmaTraits({ flags, sealed, pgoff, file, anonVma, anonChain }: Vma): VmaTraits {
-  return { flags, sealed, pgoff, file, anonVma, anonChain };
 }

@@ -7,10 +7,9 @@ import { ENOMEM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm, vmaInode } from '@mmkit/aspace';
 import { moveTables, vmaMergeNew } from '@mmkit/aspace/sched';
-import { mapCountAllows, VM_LOCKED, VM_LOCKED_MASK, vmaLookup } from '@mmkit/vma';
+import { mapCountAllows, VM_LOCKED, VM_LOCKED_MASK, vmaLookup, vmaTraits } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { MREMAP_DONTUNMAP } from './flags.ts';
-import { vmaTraits } from './mremap-check.ts';
 import type { Remap } from './mremap-check.ts';
 import { unmapRegion } from './unmap.co.ts';
 

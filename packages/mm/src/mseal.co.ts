@@ -6,7 +6,7 @@ import { alignUp, checkAddress, checkInteger, EINTR, EINVAL, ENOMEM, isAligned }
 import type { Task } from '@mmkit/base';
 import { Mm, mmapWriteUnlock } from '@mmkit/aspace';
 import { mmapWriteLockKillable, vmaModify } from '@mmkit/aspace/sched';
-import { findVma, vmasIn } from '@mmkit/vma';
+import { findVma, vmasIn, VM_SEALED, vmaIsSealed } from '@mmkit/vma';
 
 /**
  * Seals [address, address + length): 0; -EINVAL (flags must be 0; alignment; a range that ends beyond 2^53); -ENOMEM when
@@ -41,7 +41,8 @@ function* sealRange(mm: Mm, start: number, end: number): Task<number> {
     const vma = findVma(mm.vmas, at)!;
     const from = at;
     at = Math.min(end, vma.end);
-    const result = vma.sealed ? vma : yield* vmaModify(mm, vma, from, at, vma.flags, true);
+    if (vmaIsSealed(vma)) continue;
+    const result = yield* vmaModify(mm, vma, from, at, vma.flags, vma.flagsHigh | VM_SEALED);
     if (typeof result === 'number') return result;
   }
   return 0;

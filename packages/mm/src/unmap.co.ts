@@ -6,7 +6,7 @@ import { ENOMEM, EPERM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { freePageTables, mlockRange, unlinkFileVma, vmaSplit, zapPageRange } from '@mmkit/aspace/sched';
-import { eraseVma, mapCountAllows, VM_LOCKED, vmaLookup, vmasIn } from '@mmkit/vma';
+import { eraseVma, mapCountAllows, VM_LOCKED, vmaLookup, vmasIn, vmaIsSealed } from '@mmkit/vma';
 import { neighbours } from './neighbours.ts';
 
 /** Unmaps [start, end): 0; -ENOMEM (a split would exceed the map count); -EPERM (something in it is sealed). */
@@ -17,12 +17,12 @@ export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
   if (first !== null && first === last && first.start < start && first.end > end && !mapCountAllows(mm.vmas, 1))
     return -ENOMEM;
   if (first !== null && first.start < start) {
-    if (first.sealed) return -EPERM;
+    if (vmaIsSealed(first)) return -EPERM;
     yield* vmaSplit(mm, first, start);
   }
   // As Linux: a sealed VMA further on is seen after the split, which stays.
   for (const vma of vmasIn(mm.vmas, start, end)) {
-    if (vma.sealed) return -EPERM;
+    if (vmaIsSealed(vma)) return -EPERM;
     if (vma.end > end) yield* vmaSplit(mm, vma, end);
   }
   const gone = vmasIn(mm.vmas, start, end);

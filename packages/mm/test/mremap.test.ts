@@ -16,7 +16,7 @@ import {
 } from '@mmkit/mm';
 import { allocPages, freePages, GFP_KERNEL, pageMapCount, pageRefCount } from '@mmkit/phys';
 import { isLocked } from '@mmkit/rwsem';
-import { createVmaTree, VM_DONTEXPAND, VM_IO, VM_LOCKED, VM_PFNMAP, vmaLookup } from '@mmkit/vma';
+import { createVmaTree, VM_DONTEXPAND, VM_IO, VM_LOCKED, VM_PFNMAP, vmaLookup, VM_SEALED } from '@mmkit/vma';
 import { ANON, BASE, builds, framesUsed, mapPages, PAGE, pfnAt, RW, setUp, thrown, touch, vmas } from './builds.ts';
 
 const MAY = MREMAP_MAYMOVE;
@@ -342,7 +342,7 @@ describe.each(builds)('%s build: mremap', (_name, api) => {
       touch(api, mm, BASE + 20 * PAGE, 2);
       expect(remap(mm, 20, 2, 2, FIXED, 1)).toBe(-EPERM);
       expect(pfnAt(mm, BASE + 20 * PAGE)).toBeGreaterThan(0);
-      expect(vmaLookup(mm.vmas, BASE + 2 * PAGE)).toMatchObject({ start: BASE + 2 * PAGE, sealed: true });
+      expect(vmaLookup(mm.vmas, BASE + 2 * PAGE)).toMatchObject({ start: BASE + 2 * PAGE, flagsHigh: VM_SEALED | 0 });
       // Of several the first has moved already.
       expect([
         remap(mm, 0, 4, 4, FIXED, 40),

@@ -25,14 +25,14 @@ import {
   PROT_READ,
 } from '@mmkit/mm';
 import { isLocked } from '@mmkit/rwsem';
-import { createVmaTree, vmasIn } from '@mmkit/vma';
+import { createVmaTree, vmasIn, vmaIsSealed } from '@mmkit/vma';
 import { ANON, BASE, builds, mapPages, PAGE, RW, setUp, thrown, vmas } from './builds.ts';
 
 describe.each(builds)('%s build: mseal', (_name, api) => {
   const seal = (mm: Mm, page: number, count: number): number => api.mseal(mm, BASE + page * PAGE, count * PAGE);
   /** Bounds of the VMAs, sealed ones with an `s`. */
   const sealed = (mm: Mm): string[] => {
-    const flags = vmasIn(mm.vmas, 0, api.format.taskSize).map((vma) => (vma.sealed ? 's' : ''));
+    const flags = vmasIn(mm.vmas, 0, api.format.taskSize).map((vma) => (vmaIsSealed(vma) ? 's' : ''));
     return vmas(mm).map((bounds, i) => bounds + flags[i]!);
   };
 

@@ -1,6 +1,6 @@
 /**
- * VM_* flags of a VMA, by Linux 6.18's values (reference N.16): bits 0 to 31, held as one int32 in `Vma.flags`. Of
- * the flags above bit 31 there is VM_SEALED alone, as `Vma.sealed`.
+ * VM_* flags of a VMA, by Linux 6.18's values (reference N.16): bits 0 to 31, held as one int32 in `Vma.flags`. Those
+ * above bit 31 are in flags-high.ts.
  */
 
 /** May be read. */
@@ -78,12 +78,4 @@ export const VM_SPECIAL = 0x10044400;
 /** True when a store makes a private copy, now or after mprotect: not shared, and may be written (is_cow_mapping). */
 export function isCowMapping(flags: number): boolean {
   return (flags & (VM_SHARED | VM_MAYWRITE)) === VM_MAYWRITE;
-}
-
-/** The permission column of /proc/PID/maps: `rw-p`; the last letter is `s` for VM_MAYSHARE, else `p`. */
-export function formatVmaFlags(flags: number): string {
-  const r = (flags & VM_READ) !== 0 ? 'r' : '-';
-  const w = (flags & VM_WRITE) !== 0 ? 'w' : '-';
-  const x = (flags & VM_EXEC) !== 0 ? 'x' : '-';
-  return r + w + x + ((flags & VM_MAYSHARE) !== 0 ? 's' : 'p');
 }

@@ -45,10 +45,26 @@ export {
   VM_LOCKED_MASK,
   VM_SPECIAL,
   isCowMapping,
-  formatVmaFlags,
 } from './flags.ts';
-export { Vma, vmaIsAnonymous, vmaIsAccessible } from './vma.ts';
-export { planMerge, reusableAnonVma, VM_STICKY } from './merge.ts';
+export {
+  VM_PKEY_MASK,
+  VM_PKEY_BIT0,
+  VM_PKEY_BIT1,
+  VM_PKEY_BIT2,
+  VM_PKEY_BIT3,
+  VM_MTE,
+  VM_MTE_ALLOWED,
+  VM_SHADOW_STACK,
+  VM_UFFD_MINOR,
+  VM_ALLOW_ANY_UNCACHED,
+  VM_DROPPABLE,
+  VM_SEALED,
+  vmFlagsValue,
+} from './flags-high.ts';
+export { formatVmaFlags, vmFlagLetters, vmFlagsLine, mapsLine, mapsText } from './text.ts';
+export type { FlagArch, MapsName } from './text.ts';
+export { Vma, vmaIsAnonymous, vmaIsAccessible, vmaIsSealed } from './vma.ts';
+export { newTraits, planMerge, reusableAnonVma, vmaTraits, VM_STICKY } from './merge.ts';
 export type { MergePlan, VmaTraits } from './merge.ts';
 export type { VmaTreeOptions } from './vma-tree.ts';
 export type { AreaLimits } from './area.ts';

@@ -12,15 +12,25 @@ export const VM_STICKY = 0x800_0800;
 
 /** What a range is, or is to be; a VMA is one. */
 export interface VmaTraits {
-  /** VM_* flags. */
+  /** VM_* flags, both words. */
   readonly flags: number;
-  readonly sealed: boolean;
+  readonly flagsHigh: number;
   /** Page offset of its start. */
   readonly pgoff: number;
   readonly file: object | null;
   readonly anonVma: object | null;
   /** Length of the anon_vma chain. */
   readonly anonChain: number;
+}
+
+/** What a VMA is: so a range that goes on from it, or is a copy of it, is to be; but for where in the file it starts. */
+export function vmaTraits({ flags, flagsHigh, pgoff, file, anonVma, anonChain }: VmaTraits): VmaTraits {
+  return { flags, flagsHigh, pgoff, file, anonVma, anonChain };
+}
+
+/** What newly mapped memory is: never written to. `flags` are VM_* up to bit 31; `file` null: private anonymous memory. */
+export function newTraits(flags: number, pgoff: number, file: object | null = null): VmaTraits {
+  return { flags, flagsHigh: 0, pgoff, file, anonVma: null, anonChain: 0 };
 }
 
 /** The neighbours that can take a range in; both: the three become one. */
@@ -67,7 +77,7 @@ function isReusable(from: Vma, vma: Vma): boolean {
     from.anonVma !== null &&
     from.anonChain === 1 &&
     from.file === vma.file &&
-    from.sealed === vma.sealed &&
+    from.flagsHigh === vma.flagsHigh &&
     ((from.flags ^ vma.flags) & ~ignored) === 0
   );
 }
@@ -79,7 +89,7 @@ function endsAt(tree: VmaTree, vma: Vma, pgoff: number): boolean {
 
 function canMerge(vma: Vma, traits: VmaTraits): boolean {
   if (((vma.flags | traits.flags) & VM_SPECIAL) !== 0) return false;
-  if (((vma.flags ^ traits.flags) & ~VM_STICKY) !== 0 || vma.sealed !== traits.sealed) return false;
+  if (((vma.flags ^ traits.flags) & ~VM_STICKY) !== 0 || vma.flagsHigh !== traits.flagsHigh) return false;
   return vma.file === traits.file && anonCompatible(vma, traits);
 }
 

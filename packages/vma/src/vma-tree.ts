@@ -165,7 +165,7 @@ export function splitVma(tree: VmaTree, vma: Vma, address: number): Vma {
   const scale = tree.pagesPerByte;
   const upper = new Vma(address, end, vma.flags, vma.pgoff + (address - start) * scale, vma.file, vma.anonVma);
   upper.anonChain = vma.anonChain;
-  upper.sealed = vma.sealed;
+  upper.flagsHigh = vma.flagsHigh;
   resizeRange(tree.ranges, start * scale, start * scale, address * scale);
   insertRange(tree.ranges, address * scale, end * scale, upper);
   vma.end = address;

@@ -2,6 +2,7 @@
  * One virtual memory area: `struct vm_area_struct` (reference N.16). Data only: what a file or an anon_vma is, higher
  * floors know; here they are identities that a split copies. Protected by mmap_lock, as the tree it is in.
  */
+import { VM_SEALED } from './flags-high.ts';
 import { VM_ACCESS_FLAGS } from './flags.ts';
 import type { VmaTree } from './vma-tree.ts';
 
@@ -10,8 +11,10 @@ export class Vma {
   start: number;
   /** First address after it. */
   end: number;
-  /** VM_* flags (flags.ts), an int32. The owner of the address space writes it, under mmap_lock for writing. */
+  /** VM_* flags up to bit 31 (flags.ts), an int32. The owner of the address space writes it, under mmap_lock for writing. */
   flags: number;
+  /** VM_* flags from bit 32 on (flags-high.ts), an int32; 0 at first. Written as `flags`. */
+  flagsHigh: number;
   /** Page offset of `start` in the file; in anonymous memory the page number `start` had when it was mapped. */
   pgoff: number;
   /** The open file mapped, or null for private anonymous memory (vm_file). Written by the owner of the address space. */
@@ -20,8 +23,6 @@ export class Vma {
   anonVma: object | null;
   /** How many anon_vmas pages of it may belong to: 0 for none, 1 after its own first write, more after fork (anon_vma_chain). */
   anonChain: number;
-  /** mseal: may not be unmapped, moved or given other rights (VM_SEALED). */
-  sealed: boolean;
   /** The tree it is in, or null (vm_mm, and the attached state). Written by vma-tree.ts only. */
   tree: VmaTree | null;
 
@@ -36,11 +37,11 @@ export class Vma {
     this.start = start;
     this.end = end;
     this.flags = flags | 0;
+    this.flagsHigh = 0;
     this.pgoff = pgoff;
     this.file = file;
     this.anonVma = anonVma;
     this.anonChain = anonVma === null ? 0 : 1;
-    this.sealed = false;
     this.tree = null;
   }
 }
@@ -53,4 +54,9 @@ export function vmaIsAnonymous(vma: Vma): boolean {
 /** True when some access is allowed: not PROT_NONE (vma_is_accessible, N.22). */
 export function vmaIsAccessible(vma: Vma): boolean {
   return (vma.flags & VM_ACCESS_FLAGS) !== 0;
+}
+
+/** True for memory that mseal has sealed: it may not be unmapped, moved or given other rights (vma_is_sealed). */
+export function vmaIsSealed(vma: Vma): boolean {
+  return (vma.flagsHigh & VM_SEALED) !== 0;
 }

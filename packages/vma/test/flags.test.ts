@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as vma from '../src/index.ts';
-import { VM_MERGEABLE, Vma, formatVmaFlags, isCowMapping } from '../src/index.ts';
+import { VM_MERGEABLE, Vma, isCowMapping } from '../src/index.ts';
 
 describe('VM_* flags', () => {
   it('N.16: bits 0 to 31 in Linux 6.18 order, each once', () => {
@@ -37,10 +37,30 @@ describe('VM_* flags', () => {
     expect(isCowMapping(vma.VM_READ | vma.VM_MAYREAD | vma.VM_MAYSHARE)).toBe(false);
   });
 
-  it('the permission column of /proc/PID/maps; s is VM_MAYSHARE', () => {
-    expect(formatVmaFlags(vma.VM_READ | vma.VM_WRITE | vma.VM_MAYWRITE)).toBe('rw-p');
-    expect(formatVmaFlags(vma.VM_READ | vma.VM_EXEC)).toBe('r-xp');
-    expect(formatVmaFlags(vma.VM_READ | vma.VM_MAYSHARE)).toBe('r--s');
-    expect(formatVmaFlags(0)).toBe('---p');
+  it('N.16: bits 32 to 63 by value: the high word, 2^32 times as much in Linux', () => {
+    const bits: [number, number][] = [
+      [vma.VM_PKEY_BIT0, 32],
+      [vma.VM_PKEY_BIT1, 33],
+      [vma.VM_PKEY_BIT2, 34],
+      [vma.VM_PKEY_BIT3, 35],
+      [vma.VM_MTE, 36],
+      [vma.VM_MTE_ALLOWED, 37],
+      [vma.VM_SHADOW_STACK, 37],
+      [vma.VM_UFFD_MINOR, 38],
+      [vma.VM_ALLOW_ANY_UNCACHED, 39],
+      [vma.VM_DROPPABLE, 40],
+      [vma.VM_SEALED, 63],
+    ];
+    for (const [flagsHigh, bit] of bits) expect(vma.vmFlagsValue({ flags: 0, flagsHigh })).toBe(1n << BigInt(bit));
+    expect(vma.VM_PKEY_MASK).toBe(vma.VM_PKEY_BIT0 | vma.VM_PKEY_BIT1 | vma.VM_PKEY_BIT2 | vma.VM_PKEY_BIT3);
+  });
+
+  it('the 64 bits as one number, both words unsigned', () => {
+    expect(vma.vmFlagsValue({ flags: -1, flagsHigh: -1 })).toBe(2n ** 64n - 1n);
+    const area = new Vma(0, 4096, VM_MERGEABLE, 0);
+    area.flagsHigh |= vma.VM_SEALED;
+    expect([vma.vmFlagsValue(area), vma.vmaIsSealed(area)]).toEqual([0x8000_0000_8000_0000n, true]);
+    area.flagsHigh &= ~vma.VM_SEALED;
+    expect([vma.vmFlagsValue(area), vma.vmaIsSealed(area)]).toEqual([0x8000_0000n, false]);
   });
 });

@@ -5,6 +5,7 @@ import type { MergePlan, VmaTraits, VmaTree } from '../src/index.ts';
 import {
   createVmaTree,
   insertVma,
+  newTraits,
   planMerge,
   reusableAnonVma,
   VM_DONTEXPAND,
@@ -14,7 +15,9 @@ import {
   VM_MERGEABLE,
   VM_MIXEDMAP,
   VM_PFNMAP,
+  VM_PKEY_BIT0,
   VM_READ,
+  VM_SEALED,
   VM_SOFTDIRTY,
   VM_WRITE,
   Vma,
@@ -31,13 +34,13 @@ interface Spec extends Partial<VmaTraits> {
 
 /** Traits of plain anonymous memory at page `start`, but for what `spec` says. */
 function traitsOf({ start, end: _, ...rest }: Spec): VmaTraits {
-  return { flags: RW, sealed: false, pgoff: start, file: null, anonVma: null, anonChain: 0, ...rest };
+  return { ...newTraits(RW, start), ...rest };
 }
 
 function add(tree: VmaTree, spec: Spec): Vma {
-  const { flags, sealed, pgoff, file, anonVma, anonChain } = traitsOf(spec);
+  const { flags, flagsHigh, pgoff, file, anonVma, anonChain } = traitsOf(spec);
   const vma = new Vma(spec.start * PAGE, spec.end * PAGE, flags, pgoff, file, anonVma);
-  vma.sealed = sealed;
+  vma.flagsHigh = flagsHigh;
   vma.anonChain = anonChain;
   insertVma(tree, vma);
   return vma;
@@ -86,7 +89,8 @@ describe('planMerge', () => {
   it.each([
     ['flags', { flags: RW | VM_LOCKED }],
     ['bit 31', { flags: RW | VM_MERGEABLE }],
-    ['the seal', { sealed: true }],
+    ['the seal', { flagsHigh: VM_SEALED | 0 }],
+    ['the protection key', { flagsHigh: VM_PKEY_BIT0 }],
     ['the file', { file: {} }],
     ['page offsets that do not go on', { pgoff: 100 }],
   ])('N.16: %s must be alike', (_what, differs) => {
@@ -124,7 +128,7 @@ describe('planMerge', () => {
     const objects = [own, other];
     const traits = fc.record({
       flags: fc.constantFrom(RW, RW, RW, RW | VM_MAYBE_GUARD, VM_READ, RW | VM_IO),
-      sealed: fc.constantFrom(false, false, false, true),
+      flagsHigh: fc.constantFrom(0, 0, 0, VM_SEALED | 0),
       file: fc.constantFrom(null, null, own, other),
       anon: fc.constantFrom([0, 0], [0, 0], [1, 1], [1, 2], [2, 1]),
       skew: fc.constantFrom(0, 0, 0, 7),
@@ -132,7 +136,7 @@ describe('planMerge', () => {
     const alike = (a: VmaTraits, b: VmaTraits): boolean => {
       if (((a.flags | b.flags) & VM_IO) !== 0) return false;
       if ((a.flags & ~VM_MAYBE_GUARD) !== (b.flags & ~VM_MAYBE_GUARD)) return false;
-      return a.sealed === b.sealed && a.file === b.file && related(a, b);
+      return a.flagsHigh === b.flagsHigh && a.file === b.file && related(a, b);
     };
     const related = (a: VmaTraits, b: VmaTraits): boolean =>
       a.anonVma === b.anonVma || (a.anonVma === null && b.anonChain === 1) || (b.anonVma === null && a.anonChain === 1);
@@ -182,8 +186,8 @@ describe('reusableAnonVma', () => {
     expect(reused({ anonVma: null, anonChain: 0 })).toEqual([false, false]);
     expect(reused({ pgoff: 50 })).toEqual([false, false]);
     expect(reused({ file: {} })).toEqual([false, false]);
-    expect(reused({ sealed: true })).toEqual([false, false]);
-    expect(reused({ sealed: true }, { sealed: true })).toEqual([true, true]);
+    expect(reused({ flagsHigh: VM_SEALED | 0 })).toEqual([false, false]);
+    expect(reused({ flagsHigh: VM_SEALED | 0 }, { flagsHigh: VM_SEALED | 0 })).toEqual([true, true]);
   });
 
   it('the next VMA is asked first; one behind a hole is not asked; the VMA may be the first of all', () => {

@@ -7,6 +7,7 @@ import {
   VM_EXEC,
   VM_GROWSDOWN,
   VM_READ,
+  VM_SEALED,
   VM_WRITE,
   Vma,
   checkVmaTree,
@@ -182,9 +183,9 @@ describe('splitVma', () => {
     const vma = new Vma(BASE, BASE + 8 * PAGE, VM_READ | VM_EXEC, 100, file, anonVma);
     insertVma(tree, vma);
     vma.anonChain = 3;
-    vma.sealed = true;
+    vma.flagsHigh = VM_SEALED | 0;
     const upper = splitVma(tree, vma, BASE + 3 * PAGE);
-    expect([upper.anonChain, upper.sealed]).toEqual([3, true]);
+    expect([upper.anonChain, upper.flagsHigh]).toEqual([3, VM_SEALED | 0]);
     expect([vma.start, vma.end, vma.pgoff]).toEqual([BASE, BASE + 3 * PAGE, 100]);
     expect([upper.start, upper.end, upper.pgoff]).toEqual([BASE + 3 * PAGE, BASE + 8 * PAGE, 103]);
     expect(upper.flags).toBe(VM_READ | VM_EXEC);
