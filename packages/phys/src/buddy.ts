@@ -2,11 +2,11 @@
  * The buddy allocator (N.15): the buddy of a block differs from it in one bit of its PFN; two free buddies are one
  * block of the next order. Takes and gives blocks of one zone and counts them; no watermarks, no per-CPU lists.
  */
-import { accountFree, addToFreeList, delFromFreeList, takeFirst } from './free-area.ts';
-import { HOT_FLAGS, MAX_PAGE_ORDER } from './frame.ts';
+import { accountFree, addToFreeList, delFromFreeList, takeFirst, unlink } from './free-area.ts';
+import { COLD_NEXT, COLD_PREV, HOT_FLAGS, MAX_PAGE_ORDER } from './frame.ts';
 import type { Phys } from './frame.ts';
 import { ORDER_SHIFT, PG_BUDDY } from './page-flags.ts';
-import { MIGRATE_PCPTYPES } from './zone.ts';
+import { MIGRATE_PCPTYPES, NR_PAGE_ORDERS } from './zone.ts';
 import type { Zone } from './zone.ts';
 
 /** The migrate type of the pageblock that holds a frame (`get_pfnblock_migratetype`). */
@@ -39,11 +39,21 @@ export function rmqueueSmallest(phys: Phys, zone: Zone, order: number, type: num
   return pfn;
 }
 
-/** Splits a block off its list down to `order` (`expand`); the upper halves become free blocks of `type`. */
+/**
+ * Splits a block off its list down to `order` (`expand`); the upper halves become free blocks of `type`. Whoever splits
+ * takes the smallest block that fits, so the lists that get the halves are empty.
+ */
 export function expand(phys: Phys, zone: Zone, pfn: number, order: number, current: number, type: number): void {
-  while (current > order) {
-    current--;
-    addToFreeList(phys, zone, pfn + (1 << current), current, type, false);
+  const { hot } = phys;
+  const { heads, tails, nrFree, orders } = zone;
+  orders[type] = orders[type]! | ((1 << current) - (1 << order));
+  for (let half = (current - 1) | 0; half >= order; half--) {
+    const upper = (pfn + (1 << half)) | 0;
+    const list = (type * NR_PAGE_ORDERS + half) | 0;
+    hot[(upper << 2) + HOT_FLAGS] = PG_BUDDY | (half << ORDER_SHIFT);
+    heads[list] = upper;
+    tails[list] = upper;
+    nrFree[half] = (nrFree[half]! + 1) | 0;
   }
 }
 
@@ -60,21 +70,41 @@ function mergeable(type: number): boolean {
  */
 export function freeOnePage(phys: Phys, zone: Zone, pfn: number, order: number, type: number, tail: boolean): void {
   accountFree(zone, 1 << order, type);
-  const { hot, frames, pageblockOrder } = phys;
+  const { hot, cold, frames, pageblockOrder } = phys;
+  const { heads, tails, nrFree, orders } = zone;
+  let emptied = 0;
   while (order < MAX_PAGE_ORDER) {
     const buddy = pfn ^ (1 << order);
-    if (buddy >= frames || hot[(buddy << 2) + HOT_FLAGS] !== (PG_BUDDY | (order << ORDER_SHIFT))) break;
-    let buddyType = type;
+    const at = buddy << 2;
+    if (buddy >= frames || hot[at + HOT_FLAGS] !== (PG_BUDDY | (order << ORDER_SHIFT))) break;
     if (order >= pageblockOrder) {
-      buddyType = pageblockType(phys, buddy);
-      if (type !== buddyType && !(mergeable(type) && mergeable(buddyType))) break;
+      if (!takeBuddy(phys, zone, buddy, order, type)) break;
+    } else {
+      // delFromFreeList, whose call would cost as much as its work.
+      const list = (type * NR_PAGE_ORDERS + order) | 0;
+      hot[at + HOT_FLAGS] = 0;
+      nrFree[order] = (nrFree[order]! - 1) | 0;
+      if ((cold[at + COLD_NEXT]! | cold[at + COLD_PREV]!) !== 0) unlink(phys, zone, buddy, list);
+      else {
+        heads[list] = 0;
+        tails[list] = 0;
+        emptied |= 1 << order;
+      }
     }
-    delFromFreeList(phys, zone, buddy, order, buddyType);
-    if (buddyType !== type) setPageblockType(phys, buddy, type);
     pfn &= buddy;
-    order++;
+    order = (order + 1) | 0;
   }
+  orders[type] = orders[type]! & ~emptied;
   addToFreeList(phys, zone, pfn, order, type, tail || mergeLikely(phys, pfn, order));
+}
+
+/** Takes a free buddy of whole pageblocks off its list and gives them `type`; false: it may not become one with such. */
+function takeBuddy(phys: Phys, zone: Zone, buddy: number, order: number, type: number): boolean {
+  const own = pageblockType(phys, buddy);
+  if (own !== type && !(mergeable(type) && mergeable(own))) return false;
+  delFromFreeList(phys, zone, buddy, order, own);
+  if (own !== type) setPageblockType(phys, buddy, type);
+  return true;
 }
 
 /** Whether the block that this one and its buddy would make has a free buddy (`buddy_merge_likely`). */

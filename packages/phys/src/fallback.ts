@@ -34,7 +34,7 @@ const FALLBACKS = [
  */
 export function rmqueue(phys: Phys, zone: Zone, order: number, type: number, flags: number): number {
   const cma = (flags & ALLOC_CMA) !== 0;
-  if (cma && zone.freeCma > zone.free / 2) {
+  if (cma && zone.freeCma * 2 > zone.free) {
     const pfn = rmqueueSmallest(phys, zone, order, MIGRATE_CMA);
     if (pfn !== 0) return pfn;
   }

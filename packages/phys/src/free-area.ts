@@ -46,20 +46,18 @@ export function addToFreeList(phys: Phys, zone: Zone, pfn: number, order: number
 
 /** Takes a free block off its list; its words are zero again. */
 export function delFromFreeList(phys: Phys, zone: Zone, pfn: number, order: number, type: number): void {
-  const { hot, cold } = phys;
-  const { heads, tails } = zone;
   const list = (type * NR_PAGE_ORDERS + order) | 0;
+  phys.hot[(pfn << 2) + HOT_FLAGS] = 0;
+  zone.nrFree[order] = (zone.nrFree[order]! - 1) | 0;
+  unlink(phys, zone, pfn, list);
+  if (zone.heads[list] === 0) listEmptied(zone, order, type);
+}
+
+/** Takes a block out of the links of its list. */
+export function unlink({ cold }: Phys, { heads, tails }: Zone, pfn: number, list: number): void {
   const at = pfn << 2;
   const next = cold[at + COLD_NEXT]!;
   const prev = cold[at + COLD_PREV]!;
-  hot[at + HOT_FLAGS] = 0;
-  zone.nrFree[order] = (zone.nrFree[order]! - 1) | 0;
-  if ((next | prev) === 0) {
-    heads[list] = 0;
-    tails[list] = 0;
-    listEmptied(zone, order, type);
-    return;
-  }
   cold[at + COLD_NEXT] = 0;
   cold[at + COLD_PREV] = 0;
   if (next !== 0) cold[(next << 2) + COLD_PREV] = prev;

@@ -240,8 +240,8 @@ const ZONE_BY_GFP: readonly number[] = Object.freeze(
 function fillCpu(phys: Phys, cpu: PhysCpu): void {
   const { index, byGfp, byBlock } = cpu;
   const { zones } = phys.nodes[cpu.node]!;
-  // Of no zone's lists: those of larger blocks are looked for beside the list that is found.
-  const none = new Pcp(phys.zones[0]!, phys.pageblockOrder).lists[0]!;
+  // Of a zone without memory: those of larger blocks are looked for beside the list that is found.
+  const none = new Pcp(new Zone(0, 0, ZONE_NORMAL, 0, 0), phys.pageblockOrder).lists[0]!;
   for (let gfp = 0; gfp <= GFP_ZONE_TYPE_MASK; gfp++) {
     let kind = ZONE_BY_GFP[gfp]!;
     while (kind > 0 && zones[kind] === null) kind--;

@@ -65,7 +65,7 @@ import {
   ZONE_MOVABLE,
   ZONE_NORMAL,
 } from './zone.ts';
-import type { Zone } from './zone.ts';
+import type { PcpList, Zone } from './zone.ts';
 
 /** Flags a frame may not have when it is freed. */
 const CHECK_AT_FREE = PG_LOCKED | PG_WRITEBACK | PG_RESERVED;
@@ -84,8 +84,9 @@ export function takeFast(phys: Phys, gfp: number, order: number): number {
     if ((zone.orders[0]! | zone.orders[1]! | zone.orders[2]!) >>> order === 0) return 0;
     list = pcp.lists[order * MIGRATE_PCPTYPES + gfpMigratetype(gfp)]!;
   }
+  if (!zone.plenty) return 0;
   const top = (list.top - 1) | 0;
-  if (top < 0 || !zone.plenty) return 0;
+  if (top < 0) return takeRefilled(phys, list, gfp);
   const end = 1 << order;
   list.top = top;
   pcp.count = (pcp.count - end) | 0;
@@ -98,6 +99,17 @@ export function takeFast(phys: Phys, gfp: number, order: number): number {
   hot[(pfn << 2) + HOT_REFCOUNT] = 1;
   hot[(pfn << 2) + HOT_FLAGS] = 0;
   if (pfn >= phys.untouched) phys.untouched = pfn + 1;
+  return pfn;
+}
+
+/** The same of a list that is empty: it is refilled, unless that would mix types. */
+function takeRefilled(phys: Phys, list: PcpList, gfp: number): number {
+  const { order, pcp } = list;
+  const type = gfpMigratetype(gfp);
+  if (pcp.zone.orders[type]! >>> order === 0) return 0;
+  const nofragment = avoidMixing(phys, gfp, phys.cpu.node) ? ALLOC_NOFRAGMENT : 0;
+  const pfn = pcpPop(phys, list, type, fastAllocFlags(gfp) | nofragment);
+  prepNewPage(phys, pfn, order, gfp);
   return pfn;
 }
 

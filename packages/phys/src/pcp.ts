@@ -61,8 +61,9 @@ export function pcpPop(phys: Phys, list: PcpList, type: number, flags: number): 
 function refill(phys: Phys, list: PcpList, type: number, flags: number): void {
   const { pcp, order } = list;
   const zone = pcp.zone;
-  if (zone.free > wmarkPages(zone, ALLOC_WMARK_HIGH)) pcp.high = Math.min(pcp.high + pcp.batch, pcp.highMax);
-  const blocks = order === 0 || pcp.batch === 1 ? pcp.batch : Math.max(pcp.batch >> order, 2);
+  const { batch, highMax } = pcp;
+  if (zone.free > zone.high + zone.boost) pcp.high = pcp.high + batch < highMax ? pcp.high + batch : highMax;
+  const blocks = order === 0 || batch === 1 ? batch : Math.max(batch >> order, 2);
   if (list.capacity < blocks) grow(list, blocks);
   while (list.top < blocks) {
     const pfn = rmqueue(phys, zone, order, type, flags);
@@ -86,12 +87,14 @@ export function pcpTrim(phys: Phys, pcp: Pcp): void {
 /** Gives at least `frames` frames back to the buddy lists, or all there are (`free_pcppages_bulk`). */
 function freePcppagesBulk(phys: Phys, pcp: Pcp, frames: number): void {
   const lists = pcp.lists;
-  let left = Math.min(frames, pcp.count);
+  let left = Math.min(frames, pcp.count) | 0;
+  let turn = pcp.turn;
   while (left > 0) {
-    const list = lists[pcp.turn]!;
-    pcp.turn = pcp.turn === NR_PCP_LISTS - 1 ? 0 : pcp.turn + 1;
-    if (list.top !== 0) left -= giveOldest(phys, list, left);
+    const list = lists[turn]!;
+    turn = turn === NR_PCP_LISTS - 1 ? 0 : turn + 1;
+    if (list.top !== 0) left = (left - giveOldest(phys, list, left)) | 0;
   }
+  pcp.turn = turn;
 }
 
 /** Gives at least `frames` frames of a list back, or all it has, those longest there first; how many. */
