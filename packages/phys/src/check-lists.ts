@@ -88,6 +88,9 @@ function checkPcpList(phys: Phys, zone: Zone, list: PcpList, seen: Set<number>):
   if (top < 0 || top > slots.length) {
     throw new InvariantError('BAD_PCP', `a per-CPU list of zone ${zone.index} has ${top} of ${slots.length} blocks`);
   }
+  if (top !== 0 && ((list.pcp.filled >>> list.index) & 1) === 0) {
+    throw new InvariantError('BAD_PCP', `a per-CPU list of zone ${zone.index} has ${top} blocks, its bit says none`);
+  }
   for (let i = 0; i < top; i++) {
     const pfn = slots[i]!;
     const marked = phys.hot[(pfn << 2) + HOT_FLAGS] === (PG_PCP | (order << ORDER_SHIFT));

@@ -38,7 +38,7 @@ import type { Zone } from './zone.ts';
  * | BAD_ORDERS | `zone.orders` says which lists are not empty |
  * | NR_FREE | `zone.nrFree` is the number of free blocks of each order |
  * | LOST_BLOCK | each block marked free is on a list |
- * | BAD_PCP | per-CPU lists hold blocks marked so, of their zone and order |
+ * | BAD_PCP | per-CPU lists hold blocks marked so, of their zone and order; `filled` has their bits |
  * | PCP_TWICE | no block is on per-CPU lists twice |
  * | PCP_COUNT | `pcp.count` is the number of frames on the lists |
  * | PCP_LOST | each block marked so is on a per-CPU list |

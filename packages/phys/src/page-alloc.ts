@@ -69,8 +69,8 @@ import type { PcpList, Zone } from './zone.ts';
 
 /** Flags a frame may not have when it is freed. */
 const CHECK_AT_FREE = PG_LOCKED | PG_WRITEBACK | PG_RESERVED;
-/** What a single frame must not have to be freed the short way; and the bits of an order above 0. */
-const NOT_SIMPLE = CHECK_AT_FREE | PG_LRU | PG_HEAD | PG_TAIL | PG_HWPOISON | (0xf << ORDER_SHIFT);
+/** What a block must not have to be freed the short way; and the bits of an order above 3. */
+const NOT_SIMPLE = CHECK_AT_FREE | PG_LRU | PG_HEAD | PG_TAIL | PG_HWPOISON | (0xc << ORDER_SHIFT);
 
 /**
  * A block of order 0 to 3 from the top of the current CPU's list, where the zone has plenty (`rmqueue_pcplist`); 0: go
@@ -253,7 +253,7 @@ export function freePages(phys: Phys, pfn: number, order: number): void {
   const hot = phys.hot;
   const at = pfn << 2;
   if (hot[at + HOT_REFCOUNT] !== 1 || hot[at + HOT_FLAGS]! >>> ORDER_SHIFT !== order) refuseFreePages(phys, pfn, order);
-  if (!freeSingle(phys, pfn)) freeBlock(phys, pfn);
+  if (!freeFast(phys, pfn)) freeBlock(phys, pfn);
 }
 
 /** Throws what `freePages` would throw for a single frame. */
@@ -311,28 +311,46 @@ function refuseFreePages(phys: Phys, pfn: number, order: number): never {
  * frame inside the block) with nothing changed.
  */
 export function freeLastReference(phys: Phys, pfn: number): void {
-  if (!freeSingle(phys, pfn)) freeBlock(phys, pfn);
+  if (!freeFast(phys, pfn)) freeBlock(phys, pfn);
 }
 
-/** The short way of a single frame with nothing special: onto the CPU's list, if there is room (`free_unref_page`). */
-function freeSingle(phys: Phys, pfn: number): boolean {
+/**
+ * The short way of a block of order 0 to 3 with nothing special, whose inner frames nobody wrote to: onto the CPU's list,
+ * if there is room (`free_unref_page`).
+ */
+function freeFast(phys: Phys, pfn: number): boolean {
   const { hot, cold } = phys;
   const at = pfn << 2;
-  if ((hot[at + HOT_FLAGS]! & NOT_SIMPLE) !== 0 || hot[at + HOT_MAPCOUNT] !== 0) return false;
-  const list = phys.cpu.byBlock[phys.pageblocks[pfn >> phys.pageblockOrder]!]!;
-  const { top, pcp } = list;
+  const flags = hot[at + HOT_FLAGS]!;
+  if ((flags & NOT_SIMPLE) !== 0 || hot[at + HOT_MAPCOUNT] !== 0) return false;
+  const order = flags >>> ORDER_SHIFT;
+  let list = phys.cpu.byBlock[phys.pageblocks[pfn >> phys.pageblockOrder]!]!;
+  const { pcp } = list;
+  if (order !== 0) {
+    if (!allZero(hot, cold, at + HOT_WORDS, at + (HOT_WORDS << order))) return false;
+    list = pcp.lists[order * MIGRATE_PCPTYPES + list.index]!;
+  }
+  const { top } = list;
   if (top === list.capacity) return false;
   hot[at + HOT_REFCOUNT] = 0;
-  hot[at + HOT_FLAGS] = PG_PCP;
+  hot[at + HOT_FLAGS] = PG_PCP | (order << ORDER_SHIFT);
   hot[at + HOT_OWNER] = 0;
   cold[at + COLD_INDEX] = 0;
   cold[at + COLD_PRIVATE] = 0;
   list.slots[top] = pfn;
   list.top = (top + 1) | 0;
-  const count = (pcp.count + 1) | 0;
+  if (top === 0) pcp.filled |= 1 << list.index;
+  const count = (pcp.count + (1 << order)) | 0;
   pcp.count = count;
   if (count >= pcp.high) pcpTrim(phys, pcp);
   return true;
+}
+
+/** Whether the words [from, end) of both tables are zero. */
+function allZero(hot: Int32Array, cold: Int32Array, from: number, end: number): boolean {
+  let bits = 0;
+  for (let at = from; at < end; at++) bits |= hot[at]! | cold[at]!;
+  return bits === 0;
 }
 
 /** Frees any block; throws before it changes anything when a frame of it is still in use. */

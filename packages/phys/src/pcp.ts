@@ -33,6 +33,7 @@ export function pcpPush(phys: Phys, list: PcpList, pfn: number): void {
   phys.hot[(pfn << 2) + HOT_FLAGS] = PG_PCP | (list.order << ORDER_SHIFT);
   list.slots[list.top] = pfn;
   list.top++;
+  list.pcp.filled |= 1 << list.index;
   list.pcp.count += 1 << list.order;
 }
 
@@ -88,13 +89,16 @@ export function pcpTrim(phys: Phys, pcp: Pcp): void {
 function freePcppagesBulk(phys: Phys, pcp: Pcp, frames: number): void {
   const lists = pcp.lists;
   let left = Math.min(frames, pcp.count) | 0;
-  let turn = pcp.turn;
   while (left > 0) {
-    const list = lists[turn]!;
-    turn = turn === NR_PCP_LISTS - 1 ? 0 : turn + 1;
-    if (list.top !== 0) left = (left - giveOldest(phys, list, left)) | 0;
+    // The first list that has blocks, from `turn` on and round.
+    const later = pcp.filled & (-1 << pcp.turn);
+    const bits = later !== 0 ? later : pcp.filled;
+    const i = 31 - Math.clz32(bits & -bits);
+    const list = lists[i]!;
+    left = (left - giveOldest(phys, list, left)) | 0;
+    if (list.top === 0) pcp.filled &= ~(1 << i);
+    pcp.turn = i === NR_PCP_LISTS - 1 ? 0 : i + 1;
   }
-  pcp.turn = turn;
 }
 
 /** Gives at least `frames` frames of a list back, or all it has, those longest there first; how many. */

@@ -56,6 +56,8 @@ export const PCP_THP = 12;
 /** One per-CPU list: a stack of PFNs (blocks of one order) that is also taken from at its bottom. */
 export class PcpList {
   readonly pcp: Pcp;
+  /** Its index in `pcp.lists`, and its bit in `pcp.filled`. */
+  readonly index: number;
   /** Order of its blocks. */
   readonly order: number;
   /** The blocks' first PFNs: [0, top), the one longest there first. */
@@ -65,8 +67,9 @@ export class PcpList {
   /** How many there are. */
   top: number;
 
-  constructor(pcp: Pcp, order: number) {
+  constructor(pcp: Pcp, index: number, order: number) {
     this.pcp = pcp;
+    this.index = index;
     this.order = order;
     this.slots = [];
     this.capacity = 0;
@@ -91,12 +94,14 @@ export class Pcp {
   highMax: number;
   /** Where the next bulk free begins: the lists take turns. */
   turn: number;
+  /** Bit n is set when list n has a block; it may stay when the last is taken. */
+  filled: number;
 
   constructor(zone: Zone, thpOrder: number) {
     this.zone = zone;
     this.lists = [];
     for (let i = 0; i < NR_PCP_LISTS; i++) {
-      this.lists.push(new PcpList(this, i < PCP_THP ? Math.trunc(i / MIGRATE_PCPTYPES) : thpOrder));
+      this.lists.push(new PcpList(this, i, i < PCP_THP ? Math.trunc(i / MIGRATE_PCPTYPES) : thpOrder));
     }
     this.count = 0;
     this.batch = 1;
@@ -104,6 +109,7 @@ export class Pcp {
     this.highMin = 0;
     this.highMax = 0;
     this.turn = 0;
+    this.filled = 0;
   }
 }
 

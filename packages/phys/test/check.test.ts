@@ -146,6 +146,7 @@ const BROKEN: readonly (readonly [string, string, (bench: Bench) => void])[] = [
   ['NR_FREE', 'a wrong number of fresh blocks', ({ zone }) => zone.nrFree[10]!--],
   ['LOST_BLOCK', 'a block lost from its list', (bench) => bench.lose()],
   ['BAD_PCP', 'a per-CPU list that is longer than it can be', ({ pcp }) => (pcp.lists[8]!.top = 99)],
+  ['BAD_PCP', 'a per-CPU list that a drain passes over', ({ pcp }) => (pcp.filled = 0)],
   ['BAD_PCP', 'a per-CPU list of less than nothing', ({ pcp }) => (pcp.lists[8]!.top = -1)],
   ['BAD_PCP', 'a used frame on a per-CPU list', ({ phys, at, cached }) => (phys.hot[at(cached, HOT_FLAGS)] = 0)],
   [
@@ -160,6 +161,7 @@ const BROKEN: readonly (readonly [string, string, (bench: Bench) => void])[] = [
       zone.pcps[1]!.lists[0]!.slots = [cached];
       zone.pcps[1]!.lists[0]!.top = 1;
       zone.pcps[1]!.count = 1;
+      zone.pcps[1]!.filled = 1;
     },
   ],
   ['PCP_COUNT', 'a wrong number of frames on per-CPU lists', ({ pcp }) => pcp.count++],

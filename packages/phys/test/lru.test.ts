@@ -467,7 +467,11 @@ describe('misuse is refused and changes nothing', () => {
       const pfn = folio(phys, true);
       setFlag(phys, pfn, PG_LOCKED);
       expect(refusal(() => folioPutbackLru(phys, pfn))).toBe('FREE_LOCKED');
-      expect([pageRefCount(phys, pfn), where(phys, pfn), where(phys, others[29]!)]).toEqual([1, null, LRU_INACTIVE_ANON]);
+      expect([pageRefCount(phys, pfn), where(phys, pfn), where(phys, others[29]!)]).toEqual([
+        1,
+        null,
+        LRU_INACTIVE_ANON,
+      ]);
       checkLru(phys);
     });
   });
