@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
-import { replayCommand, runCommand } from './commands.ts';
+import { recordCommand, replayCommand, runCommand } from './commands.ts';
 import type { ReplayOptions, RunOptions } from './commands.ts';
 import { dumpCommand } from './dump/command.ts';
 import type { DumpOptions } from './dump/command.ts';
@@ -30,9 +30,18 @@ program
   });
 
 program
+  .command('record <trace>')
+  .description('the same on the running kernel (Linux on x86-64, root, gcc)')
+  .option('--out <file>', "where the recordings go, with `out` replaced by the kernel's")
+  .action((path: string, options: RunOptions) => {
+    recordCommand(path, options, print, writeFileSync);
+  });
+
+program
   .command('replay <files...>')
   .description('agreement by profile and level, and the first difference of each trace')
   .option('--until-pin', 'compare only the operations before the first one that pins')
+  .option('--until-file', 'compare only the operations before the first one that names a file')
   .option('--jobs <n>', 'threads', String(availableParallelism()))
   .option('--json', 'print one JSON document')
   .action(async (files: string[], options: ReplayOptions) => {

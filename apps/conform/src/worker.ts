@@ -2,21 +2,21 @@
 import { BadInput } from './exit.ts';
 import type { Recording } from './records.ts';
 import { replay } from './replay.ts';
-import type { Report } from './replay.ts';
+import type { Report, Until } from './replay.ts';
 
 /** What is to be replayed. */
 export interface Job {
   readonly recordings: readonly Recording[];
-  readonly untilPin: boolean;
+  readonly until: Until;
 }
 
 /** The reports, or the message of a BadInput: an error's class does not survive the way between threads. */
 export type JobResult = readonly Report[] | string;
 
 /** One job. */
-export function work({ recordings, untilPin }: Job): JobResult {
+export function work({ recordings, until }: Job): JobResult {
   try {
-    return recordings.map((recording) => replay(recording, untilPin));
+    return recordings.map((recording) => replay(recording, until));
   } catch (error) {
     if (error instanceof BadInput) return error.message;
     throw error;

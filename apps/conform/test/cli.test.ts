@@ -141,14 +141,17 @@ describe('conform replay', () => {
     expect(stdout).toMatch(/\n\S+ op 3 level 1: .*\n {2}expected .*\n {2}got {6}.*\n$/);
   });
 
-  it('--until-pin compares only what comes before the first operation that pins', () => {
+  it.each([
+    ['--until-pin', 'untilPin', 'pin at=1 len=1 s=0'],
+    ['--until-file', 'untilFile', 'mmap n=1 prot=r flags=private f=0'],
+  ])('%s compares only what comes before the first such operation', (option, key, stop) => {
     const head = 'trace v=1 profile=t seed=1 pages=16 thp=never observe=each';
-    const trace = `${head}\nfork c=1\npin at=1 len=1 s=0\nfork c=2\n`;
+    const trace = `${head}\nfork c=1\n${stop}\nfork c=2\n`;
     const out = '{"i":0,"op":"fork","p":0,"ret":1}\n';
     const path = gzipped('pin.jsonl.gz', [{ id: 't-1', ops: 3, trace, out }]);
-    const { stdout } = conform('replay', path, '--until-pin', '--json');
+    const { stdout } = conform('replay', path, option, '--json');
     expect(JSON.parse(stdout)).toMatchObject({
-      untilPin: true,
+      [key]: true,
       profiles: [{ ops: 1, levels: [{ traces: 1 }, {}, {}, { traces: 1 }] }, {}],
       differences: [],
     });
@@ -156,6 +159,7 @@ describe('conform replay', () => {
   });
 
   it.each([
+    [['--until-pin', '--until-file'], '--until-file: expected no --until-pin'],
     [['--jobs', '0'], '--jobs: expected an integer from 1 to 256, got 0'],
     [['--jobs', 'many'], '--jobs: expected an integer from 1 to 256, got many'],
   ])('%j: one line, exit 2', (args, message) => {

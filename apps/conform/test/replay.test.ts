@@ -41,7 +41,7 @@ describe('recorded truth', () => {
   });
 
   it.each(PROFILES)('%s', (profile) => {
-    const reports = sample(profile, ONE_IN).map((recording) => replay(recording, false));
+    const reports = sample(profile, ONE_IN).map((recording) => replay(recording));
     const agree = Array.from({ length: LEVELS }, (_, k) => reports.filter((one) => agreesAt(one, k)).length);
     const [traces, ...floors] = FLOORS[profile]!;
     expect(reports.length).toBe(traces);

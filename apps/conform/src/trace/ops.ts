@@ -98,8 +98,7 @@ export const OPS: Readonly<Record<string, OpSpec>> = {
   uwp: ['s', 'at', 'n?', 'mode'],
 };
 
-/** Operations that pin pages or take references to them: `--until-pin` stops before the first. */
-export const PINNING: ReadonlySet<string> = new Set('pin vmsplice dread dwrite pvr pvw memr memw'.split(' '));
+const PINNING: ReadonlySet<string> = new Set('pin vmsplice dread dwrite pvr pvw memr memw'.split(' '));
 
 /** What `key` of operation `op` may be. */
 export function keyKind(op: string, key: string): KeyKind {
@@ -142,4 +141,14 @@ export interface Op {
   /** The words of `flags`, `adv`, `seals`, `feat` or `mode`; `prot` as it is written. */
   readonly words: readonly string[];
   readonly prot: string;
+}
+
+/** Does it pin pages or take references to them? `--until-pin` stops before the first that does. */
+export function pins(op: Op): boolean {
+  return PINNING.has(op.name);
+}
+
+/** Does it name a file: map it, read or write it, or change it? `--until-file` stops before the first that does. */
+export function touchesFile(op: Op): boolean {
+  return op.f >= 0;
 }
