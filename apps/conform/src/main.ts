@@ -8,6 +8,8 @@ import type { ReplayOptions, RunOptions } from './commands.ts';
 import { dumpCommand } from './dump/command.ts';
 import type { DumpOptions } from './dump/command.ts';
 import { BadInput, EXIT_OK, EXIT_USAGE } from './exit.ts';
+import { liveTraceCommand } from './live/command.ts';
+import type { LiveTraceOptions } from './live/command.ts';
 import { mmuCommand } from './mmu/command.ts';
 import type { MmuOptions } from './mmu/command.ts';
 import { liveCommand } from './mmu/live/command.ts';
@@ -35,6 +37,19 @@ program
   .option('--out <file>', "where the recordings go, with `out` replaced by the kernel's")
   .action((path: string, options: RunOptions) => {
     recordCommand(path, options, print, writeFileSync);
+  });
+
+program
+  .command('live')
+  .description(
+    'fresh traces on the running kernel and in the model: what differs, and the smallest trace that shows it',
+  )
+  .requiredOption('--profile <name>', 'which recorded traces they are like')
+  .option('--seed <n>', 'which traces', '1')
+  .option('--count <n>', 'how many operations at least', '1000')
+  .option('--json', 'print one JSON document')
+  .action((options: LiveTraceOptions) => {
+    process.exitCode = liveTraceCommand(options, print);
   });
 
 program
