@@ -3,6 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
+import { casesCommand } from './cases/command.ts';
+import type { CasesOptions } from './cases/command.ts';
 import { recordCommand, replayCommand, runCommand } from './commands.ts';
 import type { ReplayOptions, RunOptions } from './commands.ts';
 import { dumpCommand } from './dump/command.ts';
@@ -61,6 +63,19 @@ program
   .option('--json', 'print one JSON document')
   .action(async (files: string[], options: ReplayOptions) => {
     await replayCommand(files, options, print);
+  });
+
+program
+  .command('cases <file>')
+  .description('run cases in their language: agreement by area, what is not built, and the first difference of each')
+  .option(
+    '--kernel <version>',
+    'answer, and be judged, as this kernel: 6.18 or 6.12 (default: the one each was observed on)',
+  )
+  .option('--out <file>', 'where our answers go: {"results":[{"id","results":[text of each action]}]}')
+  .option('--json', 'print one JSON document')
+  .action((path: string, options: CasesOptions) => {
+    process.exitCode = casesCommand(path, options, print, writeFileSync);
   });
 
 program

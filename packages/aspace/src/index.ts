@@ -1,4 +1,4 @@
-export { linux3_14, linux4_8, linux6_18 } from './policy.ts';
+export { linux3_14, linux4_8, linux6_12, linux6_18 } from './policy.ts';
 export type { Policy } from './policy.ts';
 export { createMemory, Memory, MemoryStat } from './memory.ts';
 export type { MemoryOptions } from './memory.ts';

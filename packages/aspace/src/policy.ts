@@ -28,6 +28,10 @@ export interface Policy {
    * are copied (as observed on 6.12).
    */
   readonly reuseLarge: boolean;
+  /** A store to the huge zero page gets a huge page (as observed on 6.18); false: a small one, as on 6.12. */
+  readonly hugeZeroWrite: boolean;
+  /** There are guard regions (MADV_GUARD_INSTALL; 6.13). */
+  readonly guards: boolean;
   /** A leaf table that MADV_DONTNEED empties, all of it in its range, is freed (as observed on 6.18). */
   readonly reclaimTables: boolean;
   /**
@@ -95,6 +99,8 @@ export const linux6_18: Policy = Object.freeze({
   tableFreeWaits: true,
   reuse: 'exclusive',
   reuseLarge: true,
+  hugeZeroWrite: true,
+  guards: true,
   reclaimTables: true,
   forcedWrite: 'exclusive',
   forceShared: false,
@@ -108,6 +114,16 @@ export const linux6_18: Policy = Object.freeze({
   fastKeepsLock: false,
   faultCounts: 'handler',
   fixupTellsPoison: false,
+});
+
+/** Linux 6.12. */
+export const linux6_12: Policy = Object.freeze({
+  ...linux6_18,
+  name: 'linux6_12',
+  reuseLarge: false,
+  hugeZeroWrite: false,
+  guards: false,
+  reclaimTables: false,
 });
 
 /**
@@ -125,6 +141,8 @@ export const linux4_8: Policy = Object.freeze({
   tableFreeWaits: true,
   reuse: 'mapcount',
   reuseLarge: false,
+  hugeZeroWrite: false,
+  guards: false,
   reclaimTables: false,
   forcedWrite: 'cow',
   forceShared: false,

@@ -96,6 +96,8 @@ describe('policy', () => {
       tableFreeWaits: true,
       reuse: 'exclusive',
       reuseLarge: true,
+      hugeZeroWrite: true,
+      guards: true,
       reclaimTables: true,
       forcedWrite: 'exclusive',
       forceShared: false,

@@ -69,7 +69,7 @@ export function* handleHugeFault(mm: Mm, vma: Vma, address: number, flags: numbe
     return hugeFaultAllowed(mm, vma, address) ? yield* mapHuge(mm, vma, address, flags, orig) : VM_FAULT_FALLBACK;
   }
   const zero = (decoded.flags & E_SPECIAL) !== 0;
-  if (zero && (flags & FAULT_FLAG_WRITE) !== 0 && (decoded.flags & E_WRITE) === 0) {
+  if (zero && memory.policy.hugeZeroWrite && (flags & FAULT_FLAG_WRITE) !== 0 && (decoded.flags & E_WRITE) === 0) {
     const result = yield* mapHuge(mm, vma, address, flags, orig);
     // Without memory for a huge page the zero one gives way to small ones below.
     if (result !== VM_FAULT_FALLBACK) return result;

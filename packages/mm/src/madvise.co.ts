@@ -8,6 +8,7 @@
 import { alignUp, checkAddress, checkInteger, EINTR, EINVAL, ENOMEM, EPERM, isAligned } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm, mmapReadUnlock, mmapWriteUnlock } from '@mmkit/aspace';
+import type { Policy } from '@mmkit/aspace';
 import { mmapReadLock, mmapWriteLockKillable } from '@mmkit/aspace/sched';
 import { findVma, VM_WRITE, vmaIsAnonymous, vmaIsSealed } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
@@ -68,7 +69,7 @@ export function* madvise(mm: Mm, address: number, length: number, advice: number
   checkAddress('length', length);
   checkInteger('advice', advice, 0, 0x7fffffff);
   const { phys } = mm.memory;
-  if (!knownAdvice(advice)) return -EINVAL;
+  if (!knownAdvice(mm.memory.policy, advice)) return -EINVAL;
   if (!isAligned(address, phys.pageSize)) return -EINVAL;
   const end = address + alignUp(length, phys.pageSize);
   if (end > Number.MAX_SAFE_INTEGER) return -EINVAL;
@@ -89,10 +90,10 @@ export function* madvise(mm: Mm, address: number, length: number, advice: number
 }
 
 /** MADV_HWPOISON and MADV_SOFT_OFFLINE are unknown to a kernel without CONFIG_MEMORY_FAILURE, as ours is. */
-function knownAdvice(advice: number): boolean {
+function knownAdvice(policy: Policy, advice: number): boolean {
   if (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) return true;
   if (advice >= MADV_FREE && advice <= MADV_COLLAPSE) return true;
-  return advice === MADV_GUARD_INSTALL || advice === MADV_GUARD_REMOVE;
+  return policy.guards && (advice === MADV_GUARD_INSTALL || advice === MADV_GUARD_REMOVE);
 }
 
 /** Gives the advice to one VMA, [start, end) of which is in the range: 0 or a negative errno. */
