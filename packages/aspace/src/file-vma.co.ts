@@ -4,8 +4,8 @@
  * - in its tree before it is linked, and unlinked before it leaves the tree: `vma.tree.owner` is its address space;
  * - unlinked after what it maps was zapped, and before page tables are freed, which somebody may be walking until then;
  * - linked, for fork, before the first entry is copied;
- * - given other bounds, or split, only under iMmapLock held for writing (lockIMmap): else a page could be missed. So a split
- *   is: lockIMmap, splitVma, addToIMmap of the new one, upWrite; a merge: lockIMmap, removeFromIMmap, change, upWrite.
+ * - given other bounds, or split, only under iMmapLock held for writing (lockIMmap): else a page could be missed. vma-edit
+ *   does so: lockIMmap, removeFromIMmap of what goes, the plan, addToIMmap of what comes, upWrite.
  */
 import type { Task } from '@mmkit/base';
 import type { Inode } from '@mmkit/filemap';

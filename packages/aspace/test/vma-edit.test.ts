@@ -155,7 +155,7 @@ describe.each(builds)('%s: VMAs changed', (_name, api) => {
     modify(mm, part, 2, 4, SHARED);
     checkLinks(mm, file);
     expect(shape(mm).length).toBe(1);
-    const upper = api.vmaSplit(mm, vma, AT + 5 * PAGE);
+    const upper = api.vmaSplit(mm, vma, AT + 5 * PAGE) as Vma;
     checkLinks(mm, file);
     expect([upper.pgoff, upper.file]).toEqual([5, file]);
     const traits = newTraits(SHARED, 0, file);

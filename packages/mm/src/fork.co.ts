@@ -17,7 +17,18 @@ import {
 } from '@mmkit/aspace/sched';
 import { createMm } from '@mmkit/gup/sched';
 import { freeAllTables } from '@mmkit/pgtable';
-import { eraseVma, insertVma, Vma, VM_DONTCOPY, VM_LOCKED, VM_LOCKED_MASK, VM_WIPEONFORK, vmasIn } from '@mmkit/vma';
+import {
+  closeVma,
+  eraseVma,
+  insertVma,
+  openVma,
+  Vma,
+  VM_DONTCOPY,
+  VM_LOCKED,
+  VM_LOCKED_MASK,
+  VM_WIPEONFORK,
+  vmasIn,
+} from '@mmkit/vma';
 
 /** What a fork gives: the child's address space, or the negative errno why there is none. */
 export interface ForkResult {
@@ -47,8 +58,10 @@ export function* dupMm(mm: Mm): Task<ForkResult> {
     const wiped = (vma.flags & VM_WIPEONFORK) !== 0;
     const copy = new Vma(vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK, vma.pgoff, vma.file);
     copy.flagsHigh = vma.flagsHigh;
+    copy.ops = vma.ops;
     if (!wiped) anonVmaFork(mm.memory, copy, vma);
     insertVma(child.vmas, copy);
+    openVma(copy);
     yield* linkFileVma(copy);
     if (!wiped) error = yield* copyPageRange(child, mm, vma, copy);
     if (error !== 0) break;
@@ -72,6 +85,7 @@ export function* exitMm(mm: Mm): Task<void> {
   for (const vma of vmas) {
     yield* unlinkFileVma(vma);
     eraseVma(mm.vmas, vma);
+    closeVma(vma);
   }
   freeAllTables(tables, mm.words[MM_ROOT]!);
   mmapWriteUnlock(mm);

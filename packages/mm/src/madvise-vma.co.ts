@@ -2,7 +2,7 @@
  * Advice that becomes flags of the VMA (Linux: madvise_vma_behavior's flag cases, ksm_madvise, hugepage_madvise). VMAs are
  * split where it begins and ends and merged where they become alike. mmap_lock held for writing.
  */
-import { EAGAIN, EINVAL, InvariantError } from '@mmkit/base';
+import { EAGAIN, EINVAL, ENOMEM, InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { vmaModify } from '@mmkit/aspace/sched';
@@ -48,8 +48,8 @@ export function* adviseFlags(mm: Mm, vma: Vma, start: number, end: number, advic
   const flags = advisedFlags(vma.flags, advice);
   if (flags === vma.flags) return 0;
   const result = yield* vmaModify(mm, vma, start, end, flags);
-  // The only failure is that of a split.
-  return typeof result === 'number' ? -EAGAIN : 0;
+  if (typeof result !== 'number') return 0;
+  return result === -ENOMEM ? -EAGAIN : result;
 }
 
 function refused(vma: Vma, advice: number): boolean {

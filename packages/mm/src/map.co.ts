@@ -24,13 +24,11 @@ import { mmPopulate } from '@mmkit/gup/sched';
 import {
   findVmaIntersection,
   mapCountAllows,
-  VM_ACCOUNT,
   VM_LOCKED,
-  VM_NORESERVE,
   VM_SHARED,
   VM_SYNC,
-  VM_WRITE,
   newTraits,
+  newAccountFlags,
 } from '@mmkit/vma';
 import { chooseArea, fixedArea, taskSize } from './area.ts';
 import {
@@ -123,13 +121,11 @@ function* mapRegion(
     if (error !== 0) return error;
   }
   if (file !== null && file.inode.device !== null && (flags & VM_SYNC) !== 0) return -EOPNOTSUPP;
-  // Only what can become private memory counts against the commit limit (accountable_mapping).
-  if ((flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE) flags |= VM_ACCOUNT;
   let mapped = file;
   let pgoff = offset * vmas.pagesPerByte;
   if (file === null && (flags & VM_SHARED) !== 0) mapped = sharedMemory(mm, size);
   else if (file === null) pgoff = at * vmas.pagesPerByte;
-  yield* vmaMergeNew(mm, at, at + size, newTraits(flags, pgoff, mapped));
+  yield* vmaMergeNew(mm, at, at + size, newTraits(newAccountFlags(flags), pgoff, mapped));
   if ((flags & VM_LOCKED) !== 0) mm.lockedVm += size / memory.phys.pageSize;
   return at;
 }

@@ -10,15 +10,12 @@ import { populateLocked } from '@mmkit/gup/sched';
 import {
   findVma,
   VM_ACCESS_FLAGS,
-  VM_ACCOUNT,
   VM_GROWSDOWN,
-  VM_HUGETLB,
   VM_LOCKED,
-  VM_NORESERVE,
   VM_SHARED,
   VM_WRITE,
-  vmaIsAnonymous,
   vmaIsSealed,
+  mprotectFlags,
 } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { PROT_EXEC, PROT_GROWSDOWN, PROT_GROWSUP, PROT_READ, PROT_SEM, PROT_WRITE } from './flags.ts';
@@ -78,14 +75,7 @@ function* protectVma(mm: Mm, vma: Vma, start: number, end: number, wanted: numbe
   if (vmaIsSealed(vma)) return -EPERM;
   const old = vma.flags;
   if (wanted === old) return 0;
-  let flags = wanted;
-  if ((flags & VM_WRITE) !== 0) {
-    const free = VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE;
-    if ((old & free) === 0) flags |= VM_ACCOUNT;
-  } else if ((old & VM_ACCOUNT) !== 0 && vmaIsAnonymous(vma) && vma.anonVma === null) {
-    // Never written to: it need not be counted any more.
-    flags &= ~VM_ACCOUNT;
-  }
+  const flags = mprotectFlags(vma, wanted);
   const part = yield* vmaModify(mm, vma, start, end, flags);
   if (typeof part === 'number') return part;
   yield* changeProtection(mm, part, start, end);

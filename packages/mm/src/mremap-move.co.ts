@@ -6,8 +6,8 @@
 import { ENOMEM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm, vmaInode } from '@mmkit/aspace';
-import { moveTables, vmaMergeNew } from '@mmkit/aspace/sched';
-import { mapCountAllows, VM_LOCKED, VM_LOCKED_MASK, vmaLookup, vmaTraits } from '@mmkit/vma';
+import { moveTables, vmaCopy } from '@mmkit/aspace/sched';
+import { mapCountAllows, VM_LOCKED, VM_LOCKED_MASK, vmaLookup } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { MREMAP_DONTUNMAP } from './flags.ts';
 import type { Remap } from './mremap-check.ts';
@@ -19,10 +19,7 @@ export function* moveVma(mm: Mm, vma: Vma, call: Remap): Task<number> {
   // The source may be split twice, and one VMA more is made.
   if (!mapCountAllows(mm.vmas, 4)) return -ENOMEM;
   const pageSize = mm.memory.phys.pageSize;
-  // Anonymous memory that was never written has no page that would have to be found by its old number.
-  const renumber = vma.file === null && vma.anonVma === null;
-  const pgoff = renumber ? newAddress / pageSize : vma.pgoff + (address - vma.start) / pageSize;
-  const copy = yield* vmaMergeNew(mm, newAddress, newAddress + newLength, { ...vmaTraits(vma), pgoff });
+  const copy = yield* vmaCopy(mm, vma, address, newAddress, newLength);
   const iMmapLock = vmaInode(vma)?.iMmapLock ?? null;
   const moved = yield* moveTables(mm, address, newAddress, oldLength, iMmapLock);
   if (moved < oldLength) {

@@ -6,10 +6,13 @@ import { ENOMEM, EPERM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { freePageTables, mlockRange, unlinkFileVma, vmaSplit, zapPageRange } from '@mmkit/aspace/sched';
-import { eraseVma, mapCountAllows, VM_LOCKED, vmaLookup, vmasIn, vmaIsSealed } from '@mmkit/vma';
+import { closeVma, eraseVma, mapCountAllows, VM_LOCKED, vmaLookup, vmasIn, vmaIsSealed } from '@mmkit/vma';
 import { neighbours } from './neighbours.ts';
 
-/** Unmaps [start, end): 0; -ENOMEM (a split would exceed the map count); -EPERM (something in it is sealed). */
+/**
+ * Unmaps [start, end): 0; -ENOMEM (a split would exceed the map count); -EPERM (something in it is sealed); or what the
+ * file of a VMA that had to be split says (`ops.maySplit`).
+ */
 export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
   const first = vmaLookup(mm.vmas, start);
   const last = vmaLookup(mm.vmas, end - 1);
@@ -18,12 +21,15 @@ export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
     return -ENOMEM;
   if (first !== null && first.start < start) {
     if (vmaIsSealed(first)) return -EPERM;
-    yield* vmaSplit(mm, first, start);
+    const upper = yield* vmaSplit(mm, first, start);
+    if (typeof upper === 'number') return upper;
   }
   // As Linux: a sealed VMA further on is seen after the split, which stays.
   for (const vma of vmasIn(mm.vmas, start, end)) {
     if (vmaIsSealed(vma)) return -EPERM;
-    if (vma.end > end) yield* vmaSplit(mm, vma, end);
+    if (vma.end <= end) continue;
+    const upper = yield* vmaSplit(mm, vma, end);
+    if (typeof upper === 'number') return upper;
   }
   const gone = vmasIn(mm.vmas, start, end);
   if (gone.length === 0) return 0;
@@ -38,6 +44,7 @@ export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
   for (const vma of gone) {
     yield* unlinkFileVma(vma);
     eraseVma(mm.vmas, vma);
+    closeVma(vma);
   }
   const { floor, ceiling } = neighbours(mm, from, to);
   yield* freePageTables(mm, from, to, floor, ceiling);

@@ -63,9 +63,14 @@ export {
 } from './flags-high.ts';
 export { formatVmaFlags, vmFlagLetters, vmFlagsLine, mapsLine, mapsText } from './text.ts';
 export type { FlagArch, MapsName } from './text.ts';
+export type { VmaOps } from './vma.ts';
 export { Vma, vmaIsAnonymous, vmaIsAccessible, vmaIsSealed } from './vma.ts';
-export { newTraits, planMerge, reusableAnonVma, vmaTraits, VM_STICKY } from './merge.ts';
+export { anonCompatible, newTraits, planMerge, reusableAnonVma, vmaTraits, VM_STICKY } from './merge.ts';
 export type { MergePlan, VmaTraits } from './merge.ts';
+export { mprotectFlags, newAccountFlags } from './account.ts';
+export { planCopy, planModify, planNew, planSplit } from './plan.ts';
+export type { VmaCase, VmaPlan, VmaStep } from './plan.ts';
+export { applyVmaPlan, closeVma, openVma, splitVma } from './apply.ts';
 export type { VmaTreeOptions } from './vma-tree.ts';
 export type { AreaLimits } from './area.ts';
 export { startGap, unmappedArea } from './area.ts';
@@ -84,7 +89,6 @@ export {
   mapCountAllows,
   insertVma,
   eraseVma,
-  splitVma,
   resizeVma,
   checkVmaTree,
 } from './vma-tree.ts';

@@ -5,7 +5,7 @@
  */
 import { VM_ACCESS_FLAGS, VM_SPECIAL } from './flags.ts';
 import { findVma, type VmaTree } from './vma-tree.ts';
-import type { Vma } from './vma.ts';
+import type { Vma, VmaOps } from './vma.ts';
 
 /** VM_SOFTDIRTY and VM_MAYBE_GUARD: they keep nobody apart, and what is merged has those that either had. */
 export const VM_STICKY = 0x800_0800;
@@ -18,19 +18,20 @@ export interface VmaTraits {
   /** Page offset of its start. */
   readonly pgoff: number;
   readonly file: object | null;
+  readonly ops: VmaOps | null;
   readonly anonVma: object | null;
   /** Length of the anon_vma chain. */
   readonly anonChain: number;
 }
 
 /** What a VMA is: so a range that goes on from it, or is a copy of it, is to be; but for where in the file it starts. */
-export function vmaTraits({ flags, flagsHigh, pgoff, file, anonVma, anonChain }: VmaTraits): VmaTraits {
-  return { flags, flagsHigh, pgoff, file, anonVma, anonChain };
+export function vmaTraits({ flags, flagsHigh, pgoff, file, ops, anonVma, anonChain }: VmaTraits): VmaTraits {
+  return { flags, flagsHigh, pgoff, file, ops, anonVma, anonChain };
 }
 
 /** What newly mapped memory is: never written to. `flags` are VM_* up to bit 31; `file` null: private anonymous memory. */
 export function newTraits(flags: number, pgoff: number, file: object | null = null): VmaTraits {
-  return { flags, flagsHigh: 0, pgoff, file, anonVma: null, anonChain: 0 };
+  return { flags, flagsHigh: 0, pgoff, file, ops: null, anonVma: null, anonChain: 0 };
 }
 
 /** The neighbours that can take a range in; both: the three become one. */
@@ -43,7 +44,7 @@ export interface MergePlan {
 
 /**
  * With whom [start, end) of these traits can merge. When both neighbours can but not with each other, it is the one
- * before. Whatever the tree holds inside the range does not matter.
+ * before, as it is when the one after has `ops.close`. Whatever the tree holds inside the range does not matter.
  */
 export function planMerge(tree: VmaTree, start: number, end: number, traits: VmaTraits): MergePlan {
   const before = start === 0 ? null : findVma(tree, start - 1);
@@ -53,7 +54,7 @@ export function planMerge(tree: VmaTree, start: number, end: number, traits: Vma
   const next = after !== null && after.start === end && traits.pgoff + pages === after.pgoff ? after : null;
   const left = prev !== null && canMerge(prev, traits) ? prev : null;
   const right = next !== null && canMerge(next, traits) ? next : null;
-  if (left !== null && right !== null && !anonCompatible(left, right)) return { prev: left, next: null };
+  if (left !== null && right !== null && !canJoin(left, right)) return { prev: left, next: null };
   return { prev: left, next: right };
 }
 
@@ -77,6 +78,7 @@ function isReusable(from: Vma, vma: Vma): boolean {
     from.anonVma !== null &&
     from.anonChain === 1 &&
     from.file === vma.file &&
+    from.ops === vma.ops &&
     from.flagsHigh === vma.flagsHigh &&
     ((from.flags ^ vma.flags) & ~ignored) === 0
   );
@@ -90,11 +92,20 @@ function endsAt(tree: VmaTree, vma: Vma, pgoff: number): boolean {
 function canMerge(vma: Vma, traits: VmaTraits): boolean {
   if (((vma.flags | traits.flags) & VM_SPECIAL) !== 0) return false;
   if (((vma.flags ^ traits.flags) & ~VM_STICKY) !== 0 || vma.flagsHigh !== traits.flagsHigh) return false;
-  return vma.file === traits.file && anonCompatible(vma, traits);
+  return vma.file === traits.file && vma.ops === traits.ops && related(vma, traits);
 }
 
-/** The same anon_vma, or one side has none and the other's pages can belong to one only. */
-function anonCompatible(a: VmaTraits, b: VmaTraits): boolean {
+/** True unless the two keep the third from joining both: by their anon_vmas, or as the one after must be told of its end. */
+function canJoin(left: Vma, right: Vma): boolean {
+  return related(left, right) && right.ops?.close === undefined;
+}
+
+function related(a: VmaTraits, b: VmaTraits): boolean {
+  return (a.ops?.anonCompatible ?? anonCompatible)(a, b);
+}
+
+/** The same anon_vma, or one side has none and the other's pages can belong to one only (is_mergeable_anon_vma). */
+export function anonCompatible(a: VmaTraits, b: VmaTraits): boolean {
   if (a.anonVma === b.anonVma) return true;
   if (a.anonVma !== null && b.anonVma !== null) return false;
   return a.anonChain <= 1 && b.anonChain <= 1;

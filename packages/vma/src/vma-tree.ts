@@ -1,8 +1,8 @@
 /**
- * The VMAs of one address space: Linux's `mm->mm_mt` with `mm->map_count`, find_vma and its relatives, and the part of
- * __split_vma that concerns the tree (reference N.16). Below it a range tree of page numbers. Who merges with whom is in
- * merge.ts, where a new one can go in area.ts; the hooks of files are not here. Every function needs the address space's
- * mmap_lock: for reading to look up, for writing to change; this package cannot check it.
+ * The VMAs of one address space: Linux's `mm->mm_mt` with `mm->map_count`, find_vma and its relatives (reference N.16).
+ * Below it a range tree of page numbers. Who merges with whom is in merge.ts, what a change comes to in plan.ts, where a
+ * new one can go in area.ts. Every function needs the address space's mmap_lock: for reading to look up, for writing to
+ * change; this package cannot check it.
  */
 import { InvariantError, checkAddress, checkInteger } from '@mmkit/base';
 import { checkTree } from './check.ts';
@@ -10,7 +10,7 @@ import { createRangeCursor, nextRange, seekRange } from './cursor.ts';
 import { eraseRange, insertRange, resizeRange } from './edit.ts';
 import type { RangeTree } from './tree.ts';
 import { createRangeTree, findRange, rangeBefore } from './tree.ts';
-import { Vma } from './vma.ts';
+import type { Vma } from './vma.ts';
 
 /** vm.max_map_count as Linux starts with it: USHRT_MAX − 5. */
 export const DEFAULT_MAX_MAP_COUNT = 65530;
@@ -149,31 +149,6 @@ export function eraseVma(tree: VmaTree, vma: Vma): void {
 }
 
 /**
- * Cuts a VMA in two at `address` and returns the new, upper one; `vma` keeps the lower part (__split_vma with new_below
- * false). The upper one has the same flags, file and anonVma, and `pgoff` further on. Throws
- * `InvariantError('VMA_ABSENT')` if `vma` is not in the tree, `RangeError` if `address` is not page-aligned,
- * `InvariantError('VMA_SPLIT')` if it is not strictly inside. Cloning the anon_vma chain and the count limit are the
- * caller's business.
- */
-export function splitVma(tree: VmaTree, vma: Vma, address: number): Vma {
-  checkPresent(tree, vma);
-  checkPageAddress('address', address, tree.pageSize);
-  const { start, end } = vma;
-  if (address <= start || address >= end) {
-    throw new InvariantError('VMA_SPLIT', `${hex(address)} is not inside ${describe(vma)}`);
-  }
-  const scale = tree.pagesPerByte;
-  const upper = new Vma(address, end, vma.flags, vma.pgoff + (address - start) * scale, vma.file, vma.anonVma);
-  upper.anonChain = vma.anonChain;
-  upper.flagsHigh = vma.flagsHigh;
-  resizeRange(tree.ranges, start * scale, start * scale, address * scale);
-  insertRange(tree.ranges, address * scale, end * scale, upper);
-  vma.end = address;
-  upper.tree = tree;
-  return upper;
-}
-
-/**
  * Gives a VMA other bounds (vma_adjust): `pgoff` moves with `start`. Throws `InvariantError('VMA_ABSENT')` if `vma` is not
  * in the tree, `RangeError` for bounds as of `insertVma`, `InvariantError('VMA_OVERLAP')` if another VMA is in the way.
  */
@@ -219,7 +194,8 @@ export function checkPageAddress(name: string, value: number, pageSize: number):
   }
 }
 
-function checkPresent(tree: VmaTree, vma: Vma): void {
+/** Throws `InvariantError('VMA_ABSENT')` unless the VMA is in the tree. */
+export function checkPresent(tree: VmaTree, vma: Vma): void {
   if (vma.tree !== tree) throw new InvariantError('VMA_ABSENT', `${describe(vma)} is not in the tree`);
 }
 

@@ -4,7 +4,23 @@
  */
 import { VM_SEALED } from './flags-high.ts';
 import { VM_ACCESS_FLAGS } from './flags.ts';
+import type { VmaTraits } from './merge.ts';
 import type { VmaTree } from './vma-tree.ts';
+
+/**
+ * What the file behind a VMA wants to know of it (struct vm_operations_struct). VMAs merge only if they have the same one;
+ * one with `close` is never merged away. Hooks run under mmap_lock held for writing and must not change the tree.
+ */
+export interface VmaOps {
+  /** The VMA, in its tree, is one more that maps the file: split off, copied by mremap, or the child's after fork. */
+  readonly open?: (vma: Vma) => void;
+  /** The VMA was unmapped. */
+  readonly close?: (vma: Vma) => void;
+  /** 0, or the negative errno of a cut of the VMA at `address`. Of two cuts both ask with the VMA as it was before. */
+  readonly maySplit?: (vma: Vma, address: number) => number;
+  /** True if the two, alike else, may become one as far as their anon_vmas go; absent: `anonCompatible`. */
+  readonly anonCompatible?: (a: VmaTraits, b: VmaTraits) => boolean;
+}
 
 export class Vma {
   /** First address, a multiple of the page size. While in a tree written by vma-tree.ts only, as is `end`. */
@@ -23,6 +39,8 @@ export class Vma {
   anonVma: object | null;
   /** How many anon_vmas pages of it may belong to: 0 for none, 1 after its own first write, more after fork (anon_vma_chain). */
   anonChain: number;
+  /** Hooks of what it maps, or null (vm_ops). Set by the owner of the address space before the VMA is in a tree. */
+  ops: VmaOps | null;
   /** The tree it is in, or null (vm_mm, and the attached state). Written by vma-tree.ts only. */
   tree: VmaTree | null;
 
@@ -42,6 +60,7 @@ export class Vma {
     this.file = file;
     this.anonVma = anonVma;
     this.anonChain = anonVma === null ? 0 : 1;
+    this.ops = null;
     this.tree = null;
   }
 }

@@ -1,0 +1,214 @@
+/**
+ * Changes of VMAs as plans: which VMAs get other bounds, go, come or get other flags, worked out before anything changes
+ * (Linux: vma_merge_new_range, vma_merge_existing_range, vma_modify_flags, split_vma, copy_vma; reference N.16, D.6). Who
+ * asked does what follows elsewhere, as in a file's list of VMAs, and applies the plan. Needs mmap_lock for writing from
+ * planning to applying. Unlike Linux nothing can fail for want of memory.
+ */
+import { ENOMEM, InvariantError, checkInteger } from '@mmkit/base';
+import type { VmaTraits } from './merge.ts';
+import { VM_STICKY, planMerge, vmaTraits } from './merge.ts';
+import type { VmaTree } from './vma-tree.ts';
+import { checkPageAddress, checkPresent, findVmaIntersection, mapCountAllows } from './vma-tree.ts';
+import { Vma } from './vma.ts';
+
+/** One change of one VMA. In the order given no two VMAs ever overlap. Bounds in bytes. */
+export type VmaStep =
+  /** It gets these flags, and this anon_vma. */
+  | { readonly kind: 'mark'; readonly vma: Vma; readonly marks: VmaTraits }
+  /** It gets these bounds; `pgoff` moves with its start. */
+  | { readonly kind: 'resize'; readonly vma: Vma; readonly start: number; readonly end: number }
+  /** It leaves the tree. */
+  | { readonly kind: 'remove'; readonly vma: Vma }
+  /** It comes into the tree; `from` is the VMA it was copied or split from, null: newly mapped. */
+  | { readonly kind: 'insert'; readonly vma: Vma; readonly from: Vma | null };
+
+/**
+ * What a plan comes to: a VMA of its own ('new'); the range goes over to the VMA before ('left'), the one after ('right'),
+ * or all become one ('both'); 'partial': the VMA it was a part of shrinks; 'split': what is not in the range is split off;
+ * 'flags': the VMA is the range already.
+ */
+export type VmaCase = 'new' | 'left' | 'right' | 'both' | 'partial left' | 'partial right' | 'split' | 'flags';
+
+/** What is to be done, as data. */
+export interface VmaPlan {
+  readonly tree: VmaTree;
+  /** `tree.ranges.version` when it was made: a plan does not outlive a change of the tree. */
+  readonly version: number;
+  readonly kind: VmaCase;
+  readonly steps: readonly VmaStep[];
+  /** The VMA that has the range afterwards; of a split the upper one; null when there is an error. */
+  readonly target: Vma | null;
+  /** 0, or the negative errno the call ends with once the steps are done: as in Linux a first split stays. */
+  readonly error: number;
+}
+
+/**
+ * Makes [start, end), where nothing is, part of the address space (vma_merge_new_range): merged with its neighbours, or a
+ * VMA of its own. Never refused: mmap asks `mapCountAllows` before it clears the place. Throws `RangeError` for bad bounds,
+ * `InvariantError('VMA_OVERLAP')` if something is there.
+ */
+export function planNew(tree: VmaTree, start: number, end: number, traits: VmaTraits): VmaPlan {
+  return planAt(tree, start, end, traits, null);
+}
+
+/**
+ * A copy of what `vma` maps from `address` on, `length` bytes at `to`, where nothing is (copy_vma, for mremap).
+ * Anonymous memory that was never written to gets page offsets as if mapped there, since no page has to be found by its
+ * old number; all else keeps them, and merges there only with what goes on from them. Errors as of `planNew`.
+ */
+export function planCopy(tree: VmaTree, vma: Vma, address: number, to: number, length: number): VmaPlan {
+  const fresh = vma.file === null && vma.anonVma === null;
+  const pgoff = fresh ? to * tree.pagesPerByte : pgoffAt(tree, vma, address);
+  return planAt(tree, to, to + length, { ...vmaTraits(vma), pgoff }, vma);
+}
+
+function planAt(tree: VmaTree, start: number, end: number, traits: VmaTraits, from: Vma | null): VmaPlan {
+  checkPageAddress('start', start, tree.pageSize);
+  checkPageAddress('end', end, tree.pageSize);
+  checkInteger('end', end, start + tree.pageSize, tree.taskSize);
+  checkInteger('traits.pgoff', traits.pgoff, 0, Number.MAX_SAFE_INTEGER);
+  if (findVmaIntersection(tree, start, end) !== null) {
+    throw new InvariantError('VMA_OVERLAP', `something is mapped from ${start} to ${end} already`);
+  }
+  const { prev, next } = planMerge(tree, start, end, traits);
+  const to = prev ?? next;
+  if (to === null) {
+    const vma = vmaOf(start, end, traits);
+    return planOf(tree, 'new', [{ kind: 'insert', vma, from }], vma);
+  }
+  return planOf(tree, caseOf(prev, next), join(to, prev, next, start, end, traits, []), to);
+}
+
+/**
+ * Gives [start, end) of `vma` other flags (vma_modify_flags): it goes over to neighbours that are like it then, else it is
+ * split off. The flags must differ, in more than the sticky ones; who sets those alone sets them on the whole VMA.
+ * -ENOMEM: a split would exceed vm.max_map_count; or what `ops.maySplit` says; in both cases a split at `start` that went
+ * well stays. Throws `InvariantError('VMA_ABSENT')`, `RangeError` for bounds that are not pages of the VMA.
+ */
+export function planModify(
+  tree: VmaTree,
+  vma: Vma,
+  start: number,
+  end: number,
+  flags: number,
+  flagsHigh: number = vma.flagsHigh,
+): VmaPlan {
+  checkPresent(tree, vma);
+  checkPageAddress('start', start, tree.pageSize);
+  checkPageAddress('end', end, tree.pageSize);
+  checkInteger('start', start, vma.start, vma.end - tree.pageSize);
+  checkInteger('end', end, start + tree.pageSize, vma.end);
+  const pgoff = pgoffAt(tree, vma, start);
+  const traits = { ...vmaTraits(vma), flags: flags | 0, flagsHigh: flagsHigh | 0, pgoff };
+  const whole = vma.start === start && vma.end === end;
+  // A VMA whose file must be told of its end does not silently vanish into another.
+  const stays = whole && vma.ops?.close !== undefined;
+  const { prev, next } = stays ? { prev: null, next: null } : planMerge(tree, start, end, traits);
+  const to = prev ?? next;
+  if (to === null) return planApart(tree, vma, start, end, traits);
+  // The range leaves its VMA before another takes it in.
+  const leaves: VmaStep = whole
+    ? { kind: 'remove', vma }
+    : vma.start === start
+      ? { kind: 'resize', vma, start: end, end: vma.end }
+      : { kind: 'resize', vma, start: vma.start, end: start };
+  const kind = whole ? caseOf(prev, next) : prev !== null ? 'partial left' : 'partial right';
+  return planOf(tree, kind, join(to, prev, next, start, end, traits, [leaves]), to);
+}
+
+/** [start, end) of `vma` gets the traits as a VMA of its own. */
+function planApart(tree: VmaTree, vma: Vma, start: number, end: number, traits: VmaTraits): VmaPlan {
+  const steps: VmaStep[] = [];
+  let part = vma;
+  if (vma.start < start) {
+    const error = splitError(tree, vma, start, 1);
+    if (error !== 0) return planOf(tree, 'split', steps, null, error);
+    part = cut(tree, steps, vma, vma, start);
+  }
+  if (end < vma.end) {
+    // The first split counts already.
+    const error = splitError(tree, vma, end, part === vma ? 1 : 2);
+    if (error !== 0) return planOf(tree, 'split', steps, null, error);
+    cut(tree, steps, part, vma, end);
+  }
+  const kind = steps.length === 0 ? 'flags' : 'split';
+  steps.push({ kind: 'mark', vma: part, marks: traits });
+  return planOf(tree, kind, steps, part);
+}
+
+/**
+ * Cuts a VMA in two at `address`; it keeps the lower part, the target is the upper one (split_vma). -ENOMEM at
+ * vm.max_map_count, unless `limited` is false (__split_vma: munmap, which has asked); else what `ops.maySplit` says. Throws
+ * `InvariantError('VMA_ABSENT')`, `RangeError` if `address` is not page-aligned, `InvariantError('VMA_SPLIT')` if it is not
+ * strictly inside.
+ */
+export function planSplit(tree: VmaTree, vma: Vma, address: number, limited: boolean = true): VmaPlan {
+  checkPresent(tree, vma);
+  checkPageAddress('address', address, tree.pageSize);
+  if (address <= vma.start || address >= vma.end) {
+    throw new InvariantError('VMA_SPLIT', `${address} is not inside the VMA [${vma.start}, ${vma.end})`);
+  }
+  const error = splitError(tree, vma, address, limited ? 1 : 0);
+  if (error !== 0) return planOf(tree, 'split', [], null, error);
+  const steps: VmaStep[] = [];
+  const upper = cut(tree, steps, vma, vma, address);
+  return planOf(tree, 'split', steps, upper);
+}
+
+/** Puts the steps of a cut of `vma` at `address` down; `from` is what it was before earlier ones. The upper part. */
+function cut(tree: VmaTree, steps: VmaStep[], vma: Vma, from: Vma, address: number): Vma {
+  const upper = vmaOf(address, vma.end, { ...vmaTraits(vma), pgoff: pgoffAt(tree, vma, address) });
+  steps.push({ kind: 'resize', vma, start: vma.start, end: address }, { kind: 'insert', vma: upper, from });
+  return upper;
+}
+
+/** Why a VMA may not be cut at `address` if `more` VMAs come of it: the count is asked before the file. */
+function splitError(tree: VmaTree, vma: Vma, address: number, more: number): number {
+  if (more > 0 && !mapCountAllows(tree, more)) return -ENOMEM;
+  return vma.ops?.maySplit?.(vma, address) ?? 0;
+}
+
+/** `to` takes [start, end) in after `before` is done; when both neighbours do, the one after goes. */
+function join(
+  to: Vma,
+  prev: Vma | null,
+  next: Vma | null,
+  start: number,
+  end: number,
+  traits: VmaTraits,
+  before: VmaStep[],
+): VmaStep[] {
+  const all = prev !== null && next !== null ? [to, traits, next] : [to, traits];
+  // What is merged has the anon_vma that one side had, and the sticky flags of all.
+  const { anonVma, anonChain } = all.find((side) => side.anonVma !== null) ?? to;
+  const flags = all.reduce((sum, side) => sum | (side.flags & VM_STICKY), to.flags);
+  const steps: VmaStep[] = [
+    ...before,
+    { kind: 'mark', vma: to, marks: { ...vmaTraits(to), flags, anonVma, anonChain } },
+  ];
+  if (prev === null) return [...steps, { kind: 'resize', vma: to, start, end: to.end }];
+  if (next === null) return [...steps, { kind: 'resize', vma: to, start: to.start, end }];
+  return [...steps, { kind: 'remove', vma: next }, { kind: 'resize', vma: to, start: to.start, end: next.end }];
+}
+
+function caseOf(prev: Vma | null, next: Vma | null): VmaCase {
+  return prev === null ? 'right' : next === null ? 'left' : 'both';
+}
+
+/** A VMA that is in no tree yet. */
+function vmaOf(start: number, end: number, traits: VmaTraits): Vma {
+  const vma = new Vma(start, end, traits.flags, traits.pgoff, traits.file, traits.anonVma);
+  vma.flagsHigh = traits.flagsHigh;
+  vma.anonChain = traits.anonChain;
+  vma.ops = traits.ops;
+  return vma;
+}
+
+/** Page of what `vma` maps that lies at `address`. */
+function pgoffAt(tree: VmaTree, vma: Vma, address: number): number {
+  return vma.pgoff + (address - vma.start) * tree.pagesPerByte;
+}
+
+function planOf(tree: VmaTree, kind: VmaCase, steps: VmaStep[], target: Vma | null, error: number = 0): VmaPlan {
+  return { tree, version: tree.ranges.version, kind, steps, target, error };
+}
