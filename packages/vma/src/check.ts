@@ -26,7 +26,7 @@ export function checkTree<V>(tree: RangeTree<V>): void {
     for (const node of view.retired) meet(nodes, node);
   }
   for (let node = pool.free; node >= 0; node = pool.slots[node] as number) meet(nodes, node);
-  must(nodes.size === pool.counts.length, 'a node is lost');
+  must(nodes.size * WIDTH === pool.used, 'a node is lost');
 }
 
 /** The ranges below `node`. */

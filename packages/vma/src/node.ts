@@ -19,6 +19,7 @@
  * epoch it was made in (`stamps[node >> SHIFT]`) and may change in place only if no open view is as young. Otherwise the
  * writer changes a copy (edit.ts, splice.ts) and leaves the old node with the newest view that sees it (view.ts).
  */
+import { InvariantError } from '@mmkit/base';
 import type { RangeTree } from './tree.ts';
 
 /** Slots a node has. */
@@ -32,14 +33,16 @@ export const NO_END = 9_007_199_254_740_992;
 
 export class RangePool<V> {
   /** See the table above; written by this file and edit.ts only, as are the next five. */
-  readonly ends: number[];
-  readonly starts: number[];
-  readonly gaps: number[];
-  readonly slots: (V | number | null)[];
+  ends: number[];
+  starts: number[];
+  gaps: number[];
+  slots: (V | number | null)[];
   /** By node >> SHIFT: its slots in use. */
-  readonly counts: number[];
+  counts: number[];
   /** By node >> SHIFT: the epoch in which it was made. */
-  readonly stamps: number[];
+  stamps: number[];
+  /** The first node never used. Written by this file only. */
+  used: number;
   /** A node not in use, −1 if there is none; the next one is in its first slot. Written by this file only. */
   free: number;
   /** Raised by each new view. Written by view.ts only, as are the next two. */
@@ -56,6 +59,7 @@ export class RangePool<V> {
     this.slots = noSlots();
     this.counts = [0];
     this.stamps = [0];
+    this.used = WIDTH;
     this.free = -1;
     this.epoch = 0;
     this.seen = -1;
@@ -95,25 +99,30 @@ function noSlots(): null[] {
   ];
 }
 
-/** Takes an empty node out of the pool. */
+/** Takes an empty node out of the pool. What holds arrays of the pool must take them anew: the pool may have grown. */
 export function takeNode<V>(pool: RangePool<V>): number {
   let node = pool.free;
   if (node >= 0) {
     pool.free = pool.slots[node] as number;
     pool.slots[node] = null;
-    pool.stamps[node >> SHIFT] = pool.epoch;
-    return node;
+  } else {
+    node = pool.used;
+    if (node === pool.ends.length) double(pool);
+    pool.used += WIDTH;
   }
-  node = pool.ends.length;
-  for (let i = 0; i < WIDTH; i++) {
-    pool.ends.push(NO_END);
-    pool.starts.push(0.5);
-    pool.gaps.push(0.5);
-    pool.slots.push(null);
-  }
-  pool.counts.push(0);
-  pool.stamps.push(pool.epoch);
+  pool.stamps[node >> SHIFT] = pool.epoch;
   return node;
+}
+
+/** Makes the pool twice as large. By joining each array to itself, which copies it whole and keeps it raw doubles. */
+function double<V>(pool: RangePool<V>): void {
+  const { ends, starts, gaps, slots, counts, stamps } = pool;
+  pool.ends = ends.concat(ends).fill(NO_END, ends.length);
+  pool.starts = starts.concat(starts);
+  pool.gaps = gaps.concat(gaps);
+  pool.slots = slots.concat(slots).fill(null, slots.length);
+  pool.counts = counts.concat(counts).fill(0, counts.length);
+  pool.stamps = stamps.concat(stamps);
 }
 
 /** Gives a node back that nobody can see. What it held must not keep values alive. */
@@ -162,6 +171,23 @@ export function firstEndAbove(ends: number[], s: number, x: number): number {
   return s;
 }
 
+/**
+ * Asks for a leaf's values, before its ends have been searched: in a large tree the lines of both are far away, and so
+ * they come together (saves a tenth of a lookup). No slot is undefined.
+ */
+export function fetchValues<V>({ slots }: RangePool<V>, leaf: number): void {
+  if (slots[leaf + 4] === undefined || slots[leaf + 20] === undefined) throw notANode();
+}
+
+/** The same of a leaf's starts, which a change moves as well. No start is negative. */
+export function fetchStarts<V>({ starts }: RangePool<V>, leaf: number): void {
+  if (starts[leaf + 4]! < 0 || starts[leaf + 20]! < 0) throw notANode();
+}
+
+function notANode(): InvariantError {
+  return new InvariantError('TREE_BROKEN', 'a child is not a node of the pool');
+}
+
 /** The end of the last range below a node that is not empty. */
 export function lastEnd<V>(pool: RangePool<V>, node: number): number {
   return pool.ends[node + pool.counts[node >> SHIFT]! - 1]!;
@@ -171,12 +197,11 @@ export function lastEnd<V>(pool: RangePool<V>, node: number): number {
 export function largestGap<V>(pool: RangePool<V>, node: number, leaf: boolean): number {
   const { starts, ends, gaps } = pool;
   const last = node + pool.counts[node >> SHIFT]!;
-  let largest = 0;
+  let largest = leaf || last === node ? 0 : gaps[node]!;
   for (let s = node + 1; s < last; s++) {
     const hole = starts[s]! - ends[s - 1]!;
     if (hole > largest) largest = hole;
+    if (!leaf && gaps[s]! > largest) largest = gaps[s]!;
   }
-  if (leaf) return largest;
-  for (let s = node; s < last; s++) if (gaps[s]! > largest) largest = gaps[s]!;
   return largest;
 }

@@ -3,7 +3,7 @@
  * nodes above it, and to copy those that a view sees. Linux: struct ma_state walks by parent pointers, which copied
  * nodes do not allow.
  */
-import { SHIFT, copyNode, firstEndAbove, largestGap, lastEnd, retireNode } from './node.ts';
+import { SHIFT, copyNode, fetchStarts, fetchValues, firstEndAbove, largestGap, lastEnd, retireNode } from './node.ts';
 import type { RangeTree } from './tree.ts';
 import { childOf } from './tree.ts';
 
@@ -20,6 +20,10 @@ export function pathTo<V>(tree: RangeTree<V>, x: number): number[] {
       const s = firstEndAbove(ends, node, x);
       path[level] = s;
       node = childOf(pool, s);
+    }
+    if (height > 1) {
+      fetchValues(pool, node);
+      fetchStarts(pool, node);
     }
     path[0] = firstEndAbove(ends, node, x);
     return path;

@@ -5,7 +5,7 @@
  * view (view.ts).
  */
 import { InvariantError } from '@mmkit/base';
-import { RangePool, SHIFT, firstEndAbove, lastEnd } from './node.ts';
+import { RangePool, SHIFT, fetchValues, firstEndAbove, lastEnd } from './node.ts';
 
 /** A tree, or a view of one: then the writer never touches it. */
 export class RangeTree<V> {
@@ -66,6 +66,7 @@ export function slotAbove<V>(tree: RangeTree<V>, x: number): number {
   const { ends, slots } = pool;
   let s = root;
   for (let level = tree.height; level > 0; level--) s = slots[firstEndAbove(ends, s, x)] as number;
+  if (tree.height > 1) fetchValues(pool, s);
   return firstEndAbove(ends, s, x);
 }
 

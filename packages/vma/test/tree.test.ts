@@ -233,6 +233,14 @@ describe('checkTree', () => {
       tree.pool.stamps[child(tree, 1) / WIDTH] = tree.pool.epoch;
     },
   };
+  it('a leaf that is no node of the pool is found by whoever goes there, in a tree three levels high', () => {
+    const tree = comb(3000);
+    tree.pool.slots[child(tree, 0) + 1] = 1 << 20;
+    const x = tree.pool.starts[child(tree, 0) + 1]!;
+    expect(codeOf(() => findRange(tree, x))).toBe('TREE_BROKEN');
+    expect(codeOf(() => eraseRange(tree, x))).toBe('TREE_BROKEN');
+  });
+
   for (const [what, damage] of Object.entries(breaks)) {
     it(`N.17: finds ${what}`, () => {
       const tree = comb(100);
