@@ -83,7 +83,7 @@ export function* advisePages(mm: Mm, vma: Vma, start: number, end: number, advic
       if ((vma.flags & (VM_SPECIAL | VM_HUGETLB | VM_LOCKED)) !== 0) return -EINVAL;
       // For the whole VMA and for ever: nobody looks whether a guard is left. fork copies tables of such a VMA.
       vma.flags |= VM_MAYBE_GUARD;
-      anonVmaPrepare(mm.memory, vma);
+      if (vmaIsAnonymous(vma)) anonVmaPrepare(mm.memory, vma);
       return yield* guardInstall(mm, start, end);
     case MADV_GUARD_REMOVE:
       if ((vma.flags & (VM_SPECIAL | VM_HUGETLB)) !== 0) return -EINVAL;

@@ -130,7 +130,8 @@ function* remapGrow(mm: Mm, vma: Vma, call: Remap): Task<number> {
     if ((vma.flags & VM_SPECIAL) !== 0) return -ENOMEM;
     const pgoff = vma.pgoff + (vma.end - vma.start) / mm.memory.phys.pageSize;
     if ((vma.flags & VM_LOCKED) !== 0) mm.lockedVm += grown / mm.memory.phys.pageSize;
-    yield* vmaMergeNew(mm, vma.end, vma.end + grown, { ...vmaTraits(vma), pgoff });
+    // What is added has no chain of its own, however long the VMA's is: it joins a next one that was never written to.
+    yield* vmaMergeNew(mm, vma.end, vma.end + grown, { ...vmaTraits(vma), pgoff, anonChain: 0 });
     return address;
   }
   if ((flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EFAULT, EINVAL, ENOMEM, FOLL_GET, FOLL_WRITE } from '@mmkit/base';
-import { isGuardMarker, MM_ROOT, Mm } from '@mmkit/aspace';
+import { createInode, OpenFile } from '@mmkit/filemap';
+import { fileRmap, isGuardMarker, MM_ROOT, Mm } from '@mmkit/aspace';
 import {
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
@@ -11,13 +12,15 @@ import {
   MADV_POPULATE_WRITE,
   MADV_WIPEONFORK,
   MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
   PROT_READ,
 } from '@mmkit/mm';
 import { createDecoded, createEntry, leafIndex, leafTable, readEntry } from '@mmkit/pgtable';
 import { pageMapCount, pageRefCount } from '@mmkit/phys';
 import { isLocked } from '@mmkit/rwsem';
 import { VM_LOCKED, VM_MAYBE_GUARD, VM_PFNMAP, vmaLookup } from '@mmkit/vma';
-import { ANON, BASE, builds, framesUsed, mapPages, PAGE, pfnAt, setUp, touch, vmas } from './builds.ts';
+import { ANON, BASE, builds, framesUsed, mapPages, PAGE, pfnAt, RW, setUp, touch, vmas } from './builds.ts';
 
 function isGuard(mm: Mm, address: number): boolean {
   const { tables, format } = mm.memory;
@@ -64,6 +67,20 @@ describe.each(builds)('%s build: guard regions', (_name, api) => {
     mapPages(api, mm, 0, 2);
     guard(mm, 0, 1);
     expect(vmaLookup(mm.vmas, BASE)!.anonVma).not.toBe(null);
+  });
+
+  it('6.18: a file mapping, private or shared, gets none: in a child it still merges with a neighbour', () => {
+    for (const kind of [MAP_PRIVATE, MAP_SHARED]) {
+      const mm = setUp(api);
+      const file = new OpenFile(createInode(mm.memory.files, null, fileRmap(mm.memory)), true, true);
+      expect(api.mmap(mm, BASE, PAGE, RW, kind | MAP_FIXED, file, 0)).toBe(BASE);
+      expect(api.mmap(mm, BASE + PAGE, PAGE, PROT_READ, kind | MAP_FIXED, file, PAGE)).toBe(BASE + PAGE);
+      expect(guard(mm, 0, 1)).toBe(0);
+      expect(vmaLookup(mm.vmas, BASE)!.anonVma).toBe(null);
+      const child = api.dupMm(mm).mm!;
+      expect(api.mprotect(child, BASE + PAGE, PAGE, RW)).toBe(0);
+      expect(vmas(child)).toEqual(['0-2']);
+    }
   });
 
   it('D.5: GUP is refused with EFAULT, for reading, writing and pinning, fast and slow; pages before are taken', () => {

@@ -187,6 +187,22 @@ describe.each(builds)('%s build: VMAs merged and split', (_name, api) => {
     expect(vmas(mm)).toEqual(expected);
   });
 
+  it('6.18: growing in a child joins a next VMA that was never written to, not one that was', () => {
+    for (const [written, expected] of [
+      [0, ['0-3']],
+      [2, ['0-2', '2-3']],
+    ] as const) {
+      const mm = setUp(api);
+      map(mm, 0, 3);
+      api.munmap(mm, at(1), PAGE);
+      write(mm, 0);
+      if (written > 0) write(mm, written);
+      const child = fork(mm);
+      expect(api.mremap(child, at(0), PAGE, 2 * PAGE, 0, 0)).toBe(at(0));
+      expect(vmas(child)).toEqual(expected);
+    }
+  });
+
   it('D.6: a forked child that extends what the parent had not touched / had touched: 1 / 2', () => {
     const mm = setUp(api);
     map(mm, 0, 2);

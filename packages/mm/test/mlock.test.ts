@@ -2,8 +2,18 @@
 import { describe, expect, it } from 'vitest';
 import { EAGAIN, EINVAL, ENOMEM, EPERM } from '@mmkit/base';
 import type { Mm } from '@mmkit/aspace';
-import { MAP_FIXED, MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, PROT_NONE, PROT_READ } from '@mmkit/mm';
-import { PG_MLOCKED, PG_UNEVICTABLE, testFlag } from '@mmkit/phys';
+import {
+  MAP_FIXED,
+  MCL_CURRENT,
+  MCL_FUTURE,
+  MCL_ONFAULT,
+  MLOCK_ONFAULT,
+  MREMAP_DONTUNMAP,
+  MREMAP_MAYMOVE,
+  PROT_NONE,
+  PROT_READ,
+} from '@mmkit/mm';
+import { checkPhys, pageRefCount, PG_MLOCKED, PG_UNEVICTABLE, testFlag } from '@mmkit/phys';
 import { VM_LOCKED, VM_LOCKONFAULT, vmaLookup } from '@mmkit/vma';
 import { ANON, BASE, builds, framesUsed, mapPages, PAGE, pfnAt, setUp, thrown, touch, vmas } from './builds.ts';
 
@@ -47,6 +57,18 @@ describe.each(builds)('%s build: mlock', (_name, api) => {
     touch(api, mm, BASE);
     expect(pfnAt(mm, BASE)).not.toBe(old);
     expect([mlocked(mm, old), mlocked(mm, pfnAt(mm, BASE))]).toEqual([false, true]);
+  });
+
+  it('FACTS 32: a page that DONTUNMAP leaves marked in memory not locked any more is freed like any other', () => {
+    const mm = setUp(api);
+    mapPages(api, mm, 0, 2);
+    api.mlock(mm, BASE, 2 * PAGE);
+    const pfn = pfnAt(mm, BASE + PAGE);
+    expect(api.mremap(mm, BASE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0)).toBeGreaterThan(0);
+    expect([locked(mm, 1), mlocked(mm, pfn)]).toEqual([0, true]);
+    expect(api.munmap(mm, BASE + PAGE, PAGE)).toBe(0);
+    expect(pageRefCount(mm.memory.phys, pfn)).toBe(0);
+    checkPhys(mm.memory.phys);
   });
 
   it('two processes lock one page: it is marked until both are done', () => {

@@ -37,6 +37,7 @@ import {
   PG_PCP,
   PG_RESERVED,
   PG_TAIL,
+  PG_UNEVICTABLE,
   PG_WRITEBACK,
 } from './page-flags.ts';
 import { drainPages, pcpIndex, pcpPop, pcpPush, pcpTrim } from './pcp.ts';
@@ -69,8 +70,11 @@ import type { PcpList, Zone } from './zone.ts';
 
 /** Flags a frame may not have when it is freed. */
 const CHECK_AT_FREE = PG_LOCKED | PG_WRITEBACK | PG_RESERVED;
-/** What a block must not have to be freed the short way; and the bits of an order above 3. */
-const NOT_SIMPLE = CHECK_AT_FREE | PG_LRU | PG_HEAD | PG_TAIL | PG_HWPOISON | (0xc << ORDER_SHIFT);
+/**
+ * What a block must not have to be freed the short way; and the bits of an order above 3. The COLD_PREV of an unevictable page
+ * may still count mlocked mappings: mremap with DONTUNMAP leaves pages mlocked that nobody munlocks.
+ */
+const NOT_SIMPLE = CHECK_AT_FREE | PG_LRU | PG_UNEVICTABLE | PG_HEAD | PG_TAIL | PG_HWPOISON | (0xc << ORDER_SHIFT);
 
 /**
  * A block of order 0 to 3 from the top of the current CPU's list, where the zone has plenty (`rmqueue_pcplist`); 0: go

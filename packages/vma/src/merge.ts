@@ -95,9 +95,13 @@ function canMerge(vma: Vma, traits: VmaTraits): boolean {
   return vma.file === traits.file && vma.ops === traits.ops && related(vma, traits);
 }
 
-/** True unless the two keep the third from joining both: by their anon_vmas, or as the one after must be told of its end. */
+/**
+ * True unless the two keep the third from joining both: by their anon_vmas, or as the one after must be told of its end. Chains
+ * do not matter here: the range's own is what each was held against.
+ */
 function canJoin(left: Vma, right: Vma): boolean {
-  return related(left, right) && right.ops?.close === undefined;
+  const apart = left.anonVma !== null && right.anonVma !== null && left.anonVma !== right.anonVma;
+  return (left.ops?.anonCompatible?.(left, right) ?? !apart) && right.ops?.close === undefined;
 }
 
 function related(a: VmaTraits, b: VmaTraits): boolean {

@@ -124,6 +124,12 @@ describe('planMerge', () => {
     expect(between({ anonVma: own, anonChain: 1 }, {}, { anonVma: other, anonChain: 1 })).toBe('prev');
   });
 
+  it('6.18: a range with the anon_vma of the one before, and no chain yet, joins it and one without an anon_vma', () => {
+    const inherited = { anonVma: own, anonChain: 2 };
+    expect(between(inherited, { anonVma: own, anonChain: 0 }, {})).toBe('prevnext');
+    expect(between(inherited, { anonVma: own, anonChain: 0 }, { anonVma: other, anonChain: 1 })).toBe('prev');
+  });
+
   it('property: as said of each pair, on its own', () => {
     const objects = [own, other];
     const traits = fc.record({
@@ -154,7 +160,8 @@ describe('planMerge', () => {
         const inLine = (a: Spec, b: Spec): boolean => a.pgoff! - a.start === b.pgoff! - b.start;
         const prev = inLine(left!, middle!) && alike(traitsOf(left!), traitsOf(middle!));
         const next = inLine(middle!, right!) && alike(traitsOf(middle!), traitsOf(right!));
-        const both = prev && next && related(traitsOf(left!), traitsOf(right!));
+        const [one, two] = [traitsOf(left!).anonVma, traitsOf(right!).anonVma];
+        const both = prev && next && (one === null || two === null || one === two);
         const expected = (prev ? 'prev' : '') + (next && (!prev || both) ? 'next' : '');
         expect(between(left!, middle!, right!)).toBe(expected);
       }),

@@ -1,4 +1,5 @@
 /** What a process does with its memory byte by byte, until a signal. */
+import { ENOMEM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS } from '@mmkit/kernel';
 import type { Process, SignalInfo } from '@mmkit/kernel';
@@ -14,15 +15,18 @@ export function* accessOp(world: World, process: Process, op: Op): Task<OpResult
   const { machine } = world;
   const read = op.name === 'load';
   const bytes = read ? new Uint8Array(op.n) : new Uint8Array(op.name === 'fill' ? PAGE : 1).fill(op.v);
-  for (let page = 0; page < op.n; page++) {
+  for (let page = 0; page < op.n; ) {
     const address = addressOf(op.at! + page, op.o);
     const error = read
       ? yield* load(machine, process, address, bytes, page, 1)
       : yield* store(machine, process, address, bytes, 0, bytes.length);
+    // No memory for the fault: Linux comes back and makes the access again (pagefault_out_of_memory).
+    if (error === -ENOMEM) continue;
     if (error !== 0) {
       const signal = signalOf(process.exitSignal!);
       return { err: null, ret: page, signal, data: read ? bytes.subarray(0, page) : null };
     }
+    page++;
   }
   return returned(op.n, read ? bytes : null);
 }
