@@ -10,7 +10,7 @@ import { frameWordIndex, frameWords } from '@mmkit/phys';
 import { ACCESS_USER } from './access.ts';
 import { E_RIGHTS, ENTRY_LEAF, ENTRY_TABLE } from './flags.ts';
 import type { EntryTest } from './mmu.ts';
-import { leafIndex, levelIndex, readEntry, type Tables } from './tables.ts';
+import { entryIndex, readEntry, type Tables } from './tables.ts';
 
 /** Accepts nothing. */
 const NEVER: EntryTest = Object.freeze({ maskLo: 0, wantLo: 1, maskHi: 0, wantHi: 0 });
@@ -28,10 +28,9 @@ export function walkPages(
   access: number,
   pages: Uint32Array,
 ): number {
-  const { format } = tables;
   checkAddress('start', start);
   checkInteger('nr', nr, 0, pages.length);
-  const pageSize = format.spans[0]!;
+  const pageSize = tables.spans[0]!;
   let done = 0;
   while (done < nr) {
     const got = walkTable(tables, root, start + done * pageSize, nr - done, access | ACCESS_USER, pages, done);
@@ -51,14 +50,13 @@ function walkTable(
   pages: Uint32Array,
   at: number,
 ): number {
-  const { format, phys, entry, decoded } = tables;
-  const { lowAt, pfnLowShift, pfnHighMask, pfnHighShift, tableTest } = format;
-  if (address >= format.userEnd) return 0;
+  const { format, phys, entry, decoded, lowAt, pfnLowShift, pfnHighMask, pfnHighShift, tableTest } = tables;
+  if (address >= tables.userEnd) return 0;
   let table = root;
   let rights = -1;
-  for (let level = format.levels - 1; level > 0; level--) {
+  for (let level = tables.levels - 1; level > 0; level--) {
     if (table >= phys.frames) return 0;
-    readEntry(tables, table, levelIndex(format, level, address), entry);
+    readEntry(tables, table, entryIndex(tables, level, address), entry);
     const { lo, hi } = entry;
     if ((lo & tableTest.maskLo) === tableTest.wantLo && (hi & tableTest.maskHi) === tableTest.wantHi) {
       table = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
@@ -74,7 +72,7 @@ function walkTable(
     table = decoded.pfn;
   }
   if (table >= phys.frames) return 0;
-  const index = leafIndex(format, address);
+  const index = entryIndex(tables, 0, address);
   const count = Math.min(tables.entries - index, nr);
   const words = frameWords(phys, table);
   const first = frameWordIndex(phys, table) + index * 2;
@@ -94,7 +92,10 @@ function walkTable(
   }
 }
 
-/** The hot loop: how many entries in a row pass the test; their PFNs go to `pages[out…]`. */
+/**
+ * The hot loop: how many entries in a row pass the test; their PFNs go to `pages[out…]`. Neighbours mostly have the same
+ * high word, which is tested once for a run of them; in the run entries go by two. Both together spare a fifth of the time.
+ */
 function readLeaves(
   words: Int32Array,
   first: number,
@@ -107,14 +108,34 @@ function readLeaves(
   pages: Uint32Array,
   out: number,
 ): number {
-  // Each `| 0` spares a test for overflow: together a tenth of the time.
+  // Each `| 0` spares a test for overflow.
   const base = (first + lowAt) | 0;
-  for (let i = 0; i < count; i++) {
+  const last = (count - 1) | 0;
+  let i = 0;
+  while (i < count) {
+    const hi = words[(base + (i << 1)) ^ 1]!;
+    if ((hi & maskHi) !== wantHi) return i;
+    const high = (hi & pfnHighMask) << pfnHighShift;
+    while (i < last) {
+      const low = (base + (i << 1)) | 0;
+      const top = low ^ 1;
+      const lo = words[low]!;
+      const next = words[(low + 2) | 0]!;
+      if (words[top] !== hi || words[(top + 2) | 0] !== hi) break;
+      if ((lo & maskLo) !== wantLo || (next & maskLo) !== wantLo) break;
+      const to = (out + i) | 0;
+      pages[to] = (lo >>> pfnLowShift) | high;
+      pages[(to + 1) | 0] = (next >>> pfnLowShift) | high;
+      i = (i + 2) | 0;
+    }
+    // The last of all, or what ended the run.
+    if (i === count) break;
     const low = (base + (i << 1)) | 0;
     const lo = words[low]!;
-    const hi = words[low ^ 1]!;
-    if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) return i;
-    pages[(out + i) | 0] = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
+    if (words[low ^ 1] !== hi) continue;
+    if ((lo & maskLo) !== wantLo) return i;
+    pages[(out + i) | 0] = (lo >>> pfnLowShift) | high;
+    i = (i + 1) | 0;
   }
   return count;
 }
@@ -129,7 +150,7 @@ function fillHuge(
   pages: Uint32Array,
   at: number,
 ): number {
-  const { spans } = tables.format;
+  const { spans } = tables;
   const skip = Math.floor((address % spans[level]!) / spans[0]!);
   const count = Math.min(nr, spans[level]! / spans[0]! - skip);
   if (pfn + skip + count > 0x1_0000_0000) return 0;

@@ -78,10 +78,14 @@ describe.each(formats.map((format) => [format.name, format] as const))('walkPage
         fc.array(page, { minLength: PAGES, maxLength: PAGES }),
         fc.constantFrom(ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC),
         fc.nat(PAGES),
-        (leaves, access, first) => {
+        // Frames whose numbers reach into the high word: runs of one, and changes in between.
+        fc.array(fc.constantFrom(0, 0, 0, 2 ** 24, 2 ** 28), { minLength: PAGES, maxLength: PAGES }),
+        (leaves, access, first, bases) => {
           const { tables, root, start } = makeTables(format);
           const pageSize = format.spans[0]!;
-          leaves.forEach((leaf, i) => leaf !== null && put(tables, root, start + i * pageSize, 100 + 3 * i, leaf));
+          leaves.forEach((leaf, i) => {
+            if (leaf !== null) put(tables, root, start + i * pageSize, bases[i]! + 100 + 3 * i, leaf);
+          });
           const from = start + first * pageSize;
           const pages = new Uint32Array(PAGES);
           const got = walkPages(tables, root, from, PAGES - first, access, pages);
