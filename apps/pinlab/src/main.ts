@@ -54,6 +54,10 @@ program
   .option('--json', 'print one JSON document')
   .option('--schedule <s>', 'replay one schedule of one test as a timeline')
   .option('--checkpoint <file>', 'one test: keep there how far it is, go on from there if the file exists')
+  .option(
+    '--shrink <n>',
+    'schedules tried to show one with the fewest preemptions (default: as many as the search took)',
+  )
   .option('--table', 'instead: schedules and time, plain and reduced, as a Markdown table')
   .option('--arch <name>', `architecture of the simulated machines: ${ARCH_HELP}`, DEFAULT_ARCH)
   .action(async (names: string[], options: LitmusOptions) => {

@@ -158,6 +158,7 @@ describe('pinlab litmus', () => {
         failures: expect.any(Number),
         exhaustive: true,
         schedule: expect.any(String),
+        fewest: true,
         seconds: expect.any(Number),
       },
     ]);

@@ -1,7 +1,9 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { explore, litmus, type LitmusTest } from '@mmkit/explore';
 import { createSched, reads } from '@mmkit/task';
@@ -152,6 +154,7 @@ describe('bad options: one line, exit 2', () => {
     ['a schedule that is not possible', ['toy-zap', '--strategy', 'abc'], /'c' is not possible at step 3/],
     ['no job', ['toy-zap', '--jobs', '0'], /--jobs: expected 1 to \d+, got '0'/],
     ['half a job', ['toy-zap', '--jobs', '1.5'], /--jobs/],
+    ['nothing to shrink by', ['toy-zap', '--shrink', '0'], /--shrink: expected 1 to \d+, got '0'/],
     ['a checkpoint of several tests', ['toy-zap', 'toy-cow', '--checkpoint', 'x'], /--checkpoint needs/],
     ['a checkpoint of several jobs', ['toy-zap', '--jobs', '2', '--checkpoint', 'x'], /--checkpoint needs/],
     ['a checkpoint that cannot be written', ['toy-migrate-copy-first', '--checkpoint', '/no/such/folder/x'], /ENOENT/],
@@ -164,7 +167,41 @@ describe('bad options: one line, exit 2', () => {
   });
 });
 
+describe('--shrink', () => {
+  it('ends early where it is told to, and says so', async () => {
+    const early = await run(zapTests[1]!, { shrink: '1' });
+    expect(early.text).toMatch(/reachable: schedule .*\n {6}not the shortest perhaps: 1 tried \(--shrink\)/);
+    const whole = await run(zapTests[1]!, { shrink: '10000' });
+    expect(whole.text).not.toMatch(/perhaps/);
+  });
+
+  it('--json says whether it ended early', async () => {
+    const fewest = async (shrink: string): Promise<boolean | undefined> => {
+      const { text } = await run(zapTests[1]!, { shrink, json: true });
+      return (JSON.parse(text) as { tests: { fewest?: boolean }[] }).tests[0]!.fewest;
+    };
+    expect([await fewest('1'), await fewest('10000')]).toEqual([false, true]);
+  });
+});
+
 describe('--jobs', () => {
+  it.each([
+    ['exhaustive', 'toy-faults'],
+    ['exhaustive', 'fork-no-seq'],
+    ['reduced', 'toy-faults-3'],
+    ['reduced', 'fork'],
+  ])('%s: one test in parts, %s: what one thread finds', (strategy, name) => {
+    const [one, three] = ['1', '3'].map((jobs) => {
+      const { status, stdout } = pinlab(name, '--json', '--strategy', strategy, '--jobs', jobs);
+      expect(status).toBe(0);
+      return verdicts(stdout)[0]!;
+    });
+    const facts = ({ verdict, exhaustive, schedules, failures }: Verdict): unknown =>
+      strategy === 'reduced' ? { verdict, exhaustive } : { verdict, exhaustive, schedules, failures };
+    expect(facts(three!)).toEqual(facts(one!));
+    expect(one!.exhaustive).toBe(true);
+  });
+
   it.each(['exhaustive', 'reduced', 'random:1:50'])('%s in two threads counts what one counts', (strategy) => {
     const args = ['toy-fork-no-seq', 'toy-zap', EXAMPLE, '--json', '--strategy', strategy];
     const [one, two] = ['1', '2'].map((jobs) => {
@@ -202,6 +239,29 @@ describe('--checkpoint', () => {
       stderr: expect.stringMatching(/the checkpoint of another search/) as string,
     });
     expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual(saved);
+    const { status, stdout } = pinlab(name, '--json', '--checkpoint', path);
+    expect(status).toBe(0);
+    expect({ ...verdicts(stdout)[0], seconds: 0 }).toEqual({ ...whole, seconds: 0 });
+    expect(existsSync(path)).toBe(false);
+  });
+});
+
+describe('--checkpoint and a process that is killed', () => {
+  it('goes on from what the killed one had written: the same counts, the same failure', {
+    timeout: 120_000,
+  }, async () => {
+    const name = 'toy-migrate-copy-first';
+    const whole = verdicts(pinlab(name, '--json').stdout)[0]!;
+    const path = join(folder, 'killed');
+    const args = ['--conditions=@mmkit/source', MAIN, 'litmus', name, '--json', '--checkpoint', path];
+    const child = spawn(NODE, args, { env: { ...process.env, NODE_OPTIONS: '' }, stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    while (!existsSync(path) && child.exitCode === null) await setTimeout(1);
+    child.kill('SIGKILL');
+    expect(await ended).toEqual([null, 'SIGKILL']);
+    const { checkpoint } = JSON.parse(readFileSync(path, 'utf8')) as { checkpoint: { schedules: number } };
+    expect(checkpoint.schedules).toBeGreaterThan(0);
+    expect(checkpoint.schedules).toBeLessThan(whole.schedules);
     const { status, stdout } = pinlab(name, '--json', '--checkpoint', path);
     expect(status).toBe(0);
     expect({ ...verdicts(stdout)[0], seconds: 0 }).toEqual({ ...whole, seconds: 0 });

@@ -21,6 +21,7 @@ import {
   writeEntry,
 } from '@mmkit/pgtable';
 import type { Decoded } from '@mmkit/pgtable';
+import { noted } from '@mmkit/task';
 import { VM_SHARED, VM_WRITE } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { vmaPageProt } from './file-vma.ts';
@@ -53,7 +54,7 @@ export function* changeProtection(mm: Mm, vma: Vma, start: number, end: number):
     for (let at = index; at < index + count; at++) {
       readEntry(tables, table, at, entry);
       if ((entry.lo | entry.hi) === 0) continue;
-      yield P_PROTECT;
+      yield noted(mm.memory.sched, P_PROTECT);
       // One step with the write below: the hardware may mark the entry at any time.
       readEntry(tables, table, at, entry);
       format.decode(entry.lo, entry.hi, level, decoded);

@@ -36,6 +36,7 @@ import {
   zeroFrame,
 } from '@mmkit/phys';
 import { allocPages } from '@mmkit/phys/sched';
+import { noted } from '@mmkit/task';
 import { synchronizeRcu } from '@mmkit/task/sched';
 import { VM_LOCKED } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
@@ -72,23 +73,23 @@ export function* collapseHugePage(mm: Mm, vma: Vma, address: number): Task<numbe
   const order = hugePageOrder(memory);
   const folio = yield* allocPages(phys, GFP_TRANSHUGE, order);
   if (folio < 0) return -ENOMEM;
-  yield P_COLLAPSE_CLEAR;
+  yield noted(sched, P_COLLAPSE_CLEAR);
   yield* ptlLock(memory, upper);
   clearEntry(tables, upper, index, entry);
   ptlUnlock(memory, upper);
   yield* flushTlbRange(mm, address, address + hugePageSize(memory));
   // Walkers that read the entry before may still take pages: they must be seen to hold them.
   if (policy.tableFreeWaits) yield* synchronizeRcu(sched);
-  yield P_COLLAPSE_CHECK;
+  yield noted(sched, P_COLLAPSE_CHECK);
   yield* ptlLock(memory, table);
   const held = scan(mm, table);
   if (held === 0) moveContents(mm, vma, table, folio);
   ptlUnlock(memory, table);
-  yield P_COLLAPSE_MAP;
+  yield noted(sched, P_COLLAPSE_MAP);
   yield* ptlLock(memory, upper);
   if (held === 0) {
     folioAddNewAnonRmap(mm, folio, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
-    mlockVmaFolio(phys, vma, folio);
+    mlockVmaFolio(mm, vma, folio);
     mm.anonPages += tables.entries;
     memory.stat.thpCollapseAlloc++;
     depositTable(memory, upper, table);

@@ -8,6 +8,7 @@ import {
   folioAddRmapPmd,
   folioAddRmapPtes,
   folioNrPages,
+  folioOrder,
   folioRemoveRmapPmd,
   folioRemoveRmapPtes,
   folioSubMmMapcount,
@@ -25,7 +26,7 @@ import {
   testFlag,
 } from '@mmkit/phys';
 import { InvariantError } from '@mmkit/base';
-import { spinTrylockBit, spinUnlockBit } from '@mmkit/task';
+import { PAGE_TABLE_LOCK, spinTrylockBit, spinUnlockBit, TP_PAGE_ALLOC, tracepoint } from '@mmkit/task';
 import type { Memory } from './memory.ts';
 import type { Mm } from './mm.ts';
 
@@ -34,7 +35,8 @@ const OWNER_KIND = 3;
 
 /** Takes the page-table lock of a table page if it is free. */
 export function ptlTrylock(memory: Memory, table: number): boolean {
-  return spinTrylockBit(memory.sched, memory.phys.hot, table * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
+  const word = table * HOT_WORDS + HOT_FLAGS;
+  return spinTrylockBit(memory.sched, memory.phys.hot, word, PG_LOCKED, PAGE_TABLE_LOCK);
 }
 
 /** Gives the page-table lock of a table page back. */
@@ -79,6 +81,8 @@ export function folioAddNewAnonRmap(mm: Mm, pfn: number, anonVma: number, index:
   setFlag(phys, pfn, PG_ANON_EXCLUSIVE | PG_SWAPBACKED);
   if (folioTestLarge(phys, pfn)) addRmapPmd(mm, pfn);
   else hot[at + HOT_MAPCOUNT] = 1;
+  const { sched } = mm.memory;
+  if (sched.tracepoints !== null) tracepoint(sched, TP_PAGE_ALLOC, pfn, folioOrder(phys, pfn));
 }
 
 /** fork maps the page once more, into `mm`, shared from now on (folio_try_dup_anon_rmap_pte after its pin test). */

@@ -25,6 +25,7 @@ import {
 } from '@mmkit/pgtable';
 import type { Cursor } from '@mmkit/pgtable';
 import { allocPagesNowait, copyFrame, folioMaybeDmaPinned, getPage, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
+import { noted, reads, SINGLE_DEPTH_NESTING } from '@mmkit/task';
 import { writeSeqBegin, writeSeqEnd } from '@mmkit/task/sched';
 import { isCowMapping, VM_MAYBE_GUARD, VM_SHARED } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
@@ -54,9 +55,9 @@ export function* copyPageRange(dst: Mm, src: Mm, vma: Vma, copy: Vma): Task<numb
   // would not bring.
   if (vma.anonVma === null && (vma.flags & VM_MAYBE_GUARD) === 0) return 0;
   const marked = isCowMapping(vma.flags) && src.memory.policy.writeProtectSeq;
-  if (marked) yield* writeSeqBegin(src.words, MM_WRITE_PROTECT_SEQ);
+  if (marked) yield* writeSeqBegin(src.words, MM_WRITE_PROTECT_SEQ, src.memory.sched);
   const error = yield* copyRuns(dst, src, vma, copy);
-  if (marked) yield* writeSeqEnd(src.words, MM_WRITE_PROTECT_SEQ);
+  if (marked) yield* writeSeqEnd(src.words, MM_WRITE_PROTECT_SEQ, src.memory.sched);
   return error;
 }
 
@@ -73,7 +74,7 @@ function* copyRuns(dst: Mm, src: Mm, vma: Vma, copy: Vma): Task<number> {
     if (to < 0) return to;
     // Only truncation may know the child's table yet (i_mmap), and it holds no other page-table lock.
     if (!ptlTrylock(memory, to)) yield* ptlLock(memory, to);
-    yield* ptlLock(memory, cursor.table);
+    yield* ptlLock(memory, cursor.table, SINGLE_DEPTH_NESTING);
     let error = 0;
     for (let i = 0; i < cursor.count && error === 0; i++) {
       const address = cursor.address + i * memory.phys.pageSize;
@@ -101,13 +102,13 @@ function* copyHugePmd(dst: Mm, src: Mm, cursor: Cursor): Task<number> {
   const entry = createEntry();
   const decoded = createDecoded();
   if (!ptlTrylock(memory, to)) yield* ptlLock(memory, to);
-  yield* ptlLock(memory, table);
+  yield* ptlLock(memory, table, SINGLE_DEPTH_NESTING);
   readEntry(tables, table, index, entry);
   format.decode(entry.lo, entry.hi, 1, decoded);
   const folio = decoded.kind === ENTRY_LEAF ? hugeNormalFolio(decoded) : -1;
   let refused = decoded.kind !== ENTRY_LEAF;
   if (folio >= 0) {
-    yield P_FORK_TEST;
+    yield reads(src.memory.sched, P_FORK_TEST, src.words, MM_FLAGS);
     const pinned = (src.words[MM_FLAGS]! & MMF_HAS_PINNED) !== 0 && folioMaybeDmaPinned(phys, folio);
     refused = policy.earlyCopy && pinned && pageAnonExclusive(phys, folio);
     if (refused) yield* splitHugePmdLocked(src, table, address);
@@ -121,7 +122,7 @@ function* copyHugePmd(dst: Mm, src: Mm, cursor: Cursor): Task<number> {
       getPage(phys, folio);
       dst.anonPages += tables.entries;
     }
-    yield P_FORK_WRPROTECT;
+    yield noted(src.memory.sched, P_FORK_WRPROTECT);
     // A CPU may have set accessed or dirty since: read again, change, write, in one step.
     readEntry(tables, table, index, entry);
     format.decode(entry.lo, entry.hi, 1, decoded);
@@ -156,7 +157,7 @@ function* copyEntry(
   const pfn = decoded.kind === ENTRY_LEAF ? vmNormalPage(decoded) : -1;
   if (pfn >= 0) {
     if (folioTestAnon(phys, pfn)) {
-      yield P_FORK_TEST;
+      yield reads(src.memory.sched, P_FORK_TEST, src.words, MM_FLAGS);
       const pinned = (src.words[MM_FLAGS]! & MMF_HAS_PINNED) !== 0 && folioMaybeDmaPinned(phys, pfn);
       if (policy.earlyCopy && pinned && pageAnonExclusive(phys, pfn)) return copyNow(dst, vma, pfn, to, index, address);
       folioDupAnonRmap(dst, pfn);
@@ -165,7 +166,7 @@ function* copyEntry(
     countRss(dst, pfn, 1);
   }
   if (isCowMapping(vma.flags) && (decoded.flags & E_WRITE) !== 0) {
-    yield P_FORK_WRPROTECT;
+    yield noted(src.memory.sched, P_FORK_WRPROTECT);
     // A CPU may have set accessed or dirty since: read again, change, write, in one step.
     readEntry(tables, from, index, entry);
     format.decode(entry.lo, entry.hi, 0, decoded);

@@ -5,9 +5,10 @@ import { createFileCache, FileCache } from '@mmkit/filemap';
 import { createPhys, Phys } from '@mmkit/phys';
 import { createTables, createTlb, Tables, Tlb, x86_64 } from '@mmkit/pgtable';
 import type { Format } from '@mmkit/pgtable';
-import { Sched } from '@mmkit/task';
+import { LOCK_ORDER, registerLockOrder, Sched } from '@mmkit/task';
 import { linux6_18 } from './policy.ts';
 import type { Policy } from './policy.ts';
+import { watchMemory } from './watch.ts';
 
 /** Event counts, named as in /proc/vmstat (pgfault, thp_fault_alloc, …). */
 export class MemoryStat {
@@ -79,6 +80,7 @@ export class Memory {
     this.hugeZeroPfn = -1;
     this.nextMmId = 1;
     this.nextAnonVma = 1;
+    sched.recorders.push(() => watchMemory(this));
   }
 }
 
@@ -94,9 +96,11 @@ export interface MemoryOptions {
   readonly warn?: (what: string) => void;
 }
 
-/** Makes the memory of one machine. */
+/** Makes the memory of one machine. A checker of the lock order, if `sched` has one, is told the order of its locks. */
 export function createMemory(options: MemoryOptions): Memory {
-  const format = options.format ?? x86_64;
+  const { sched, format = x86_64 } = options;
+  const { lockdep } = sched;
+  if (lockdep !== null) for (const chain of LOCK_ORDER) registerLockOrder(lockdep, chain);
   const phys = createPhys({ frames: options.frames, pageSize: (2 ** format.pageShift) as 4096 | 16384 | 65536 });
-  return new Memory(options.sched, phys, format, options.policy ?? linux6_18, options.warn ?? (() => {}));
+  return new Memory(sched, phys, format, options.policy ?? linux6_18, options.warn ?? (() => {}));
 }

@@ -5,7 +5,7 @@ import { folioNrPages } from '@mmkit/phys';
 import { folioPteBatch } from './batch.ts';
 import { ptlUnlock } from './folio.ts';
 import { ptlLock } from './lock.co.ts';
-import { mlockFolio, munlockFolio } from './mlock.ts';
+import { mlockFolio, munlockMapped } from './mlock.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { vmNormalPage } from './prot.ts';
 
@@ -31,7 +31,7 @@ export function* mlockRange(mm: Mm, start: number, end: number, locked: boolean)
         if (locked && pages < folioNrPages(phys, pfn)) continue;
       }
       if (locked) mlockFolio(phys, pfn);
-      else munlockFolio(phys, pfn);
+      else munlockMapped(mm, pfn);
     }
     ptlUnlock(memory, cursor.table);
   }

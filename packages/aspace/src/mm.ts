@@ -18,6 +18,7 @@ import type { Sched } from '@mmkit/task';
 import type { Vma, VmaTree } from '@mmkit/vma';
 import { RwSem } from '@mmkit/rwsem';
 import type { Memory } from './memory.ts';
+import type { MlockBatch } from './mlock.ts';
 
 /** Word: PFN of the top page-table page. */
 export const MM_ROOT = 0;
@@ -93,6 +94,8 @@ export class Mm {
   thpDisabled: boolean;
   /** VM_LOCKED and VM_LOCKONFAULT for every new VMA (def_flags, mlockall). Under mmap_lock for writing. */
   defFlags: number;
+  /** What waits to be mlocked and munlocked in mmap and mremap, who make and end it; null outside. mlock.ts. */
+  mlockBatch: MlockBatch | null;
 
   constructor(memory: Memory, root: number, lock: RwSem | MmapLock, vmas: VmaTree, faultHandler: FaultHandler) {
     this.memory = memory;
@@ -114,6 +117,7 @@ export class Mm {
     this.capIpcLock = false;
     this.thpDisabled = false;
     this.defFlags = 0;
+    this.mlockBatch = null;
   }
 
   /** The lock where it is our semaphore, for those who made it; InvariantError 'FOREIGN_LOCK' where it is another. */

@@ -27,6 +27,7 @@ import {
   writeEntry,
 } from '@mmkit/pgtable';
 import type { Cursor } from '@mmkit/pgtable';
+import { SINGLE_DEPTH_NESTING } from '@mmkit/task';
 import { flushTlbRange } from './flush.co.ts';
 import { ptlUnlock } from './folio.ts';
 import { depositTable, hugePageSize, withdrawTable } from './huge.ts';
@@ -93,7 +94,7 @@ function* moveTogether(mm: Mm, cursor: Cursor, target: number): Task<number> {
   const toIndex = levelIndex(format, 1, target);
   const entry = createEntry();
   yield* ptlLock(memory, fromTable);
-  if (toTable !== fromTable) yield* ptlLock(memory, toTable);
+  if (toTable !== fromTable) yield* ptlLock(memory, toTable, SINGLE_DEPTH_NESTING);
   readEntry(tables, toTable, toIndex, entry);
   const free = (entry.lo | entry.hi) === 0;
   if (free) {
@@ -124,7 +125,7 @@ function* moveEntries(
   const decoded = createDecoded();
   let flush = false;
   yield* ptlLock(memory, fromTable);
-  if (toTable !== fromTable) yield* ptlLock(memory, toTable);
+  if (toTable !== fromTable) yield* ptlLock(memory, toTable, SINGLE_DEPTH_NESTING);
   for (let i = 0; i < count; i++) {
     clearEntry(tables, fromTable, fromIndex + i, entry);
     if ((entry.lo | entry.hi) === 0) continue;

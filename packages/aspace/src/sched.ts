@@ -71,5 +71,5 @@ export {
 export { invalidateHugePmd, splitHugePmd, splitHugePmdAt, splitHugePmdLocked } from './split-huge.co.ts';
 export { collapseHugePage } from './collapse.co.ts';
 export { mayLock } from './memlock.ts';
-export { mlockFolio, mlockFound, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
+export { MlockBatch, mlockFolio, mlockFound, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
 export { mlockRange } from './mlock-range.co.ts';

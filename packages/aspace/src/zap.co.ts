@@ -27,6 +27,7 @@ import {
 } from '@mmkit/pgtable';
 import type { Cursor, Entry } from '@mmkit/pgtable';
 import { compoundHead, PG_REFERENCED, putPage, setFlag } from '@mmkit/phys';
+import { noted, SINGLE_DEPTH_NESTING } from '@mmkit/task';
 import { synchronizeRcu } from '@mmkit/task/sched';
 import { flushTlbRange } from './flush.co.ts';
 import { folioRemoveRmap, folioTestAnon, folioUnmapPmd, ptlUnlock } from './folio.ts';
@@ -34,7 +35,7 @@ import { isGuardMarker } from './guard.ts';
 import { hugeNormalFolio, hugePageSize, withdrawTable } from './huge.ts';
 import { ptlLock } from './lock.co.ts';
 import type { Memory } from './memory.ts';
-import { munlockFolio } from './mlock.ts';
+import { munlockMapped } from './mlock.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { vmNormalPage } from './prot.ts';
 import { countRss } from './rmap.ts';
@@ -61,7 +62,7 @@ export function* zapPageRange(mm: Mm, start: number, end: number, details: numbe
     if (whole && (details & ZAP_RECLAIM_TABLES) !== 0) yield* unhookEmptied(mm, cursor, emptied);
   }
   yield* flushTlbRange(mm, start, end);
-  yield P_ZAP_FREE;
+  yield noted(mm.memory.sched, P_ZAP_FREE);
   for (const pfn of gathered) putPage(mm.memory.phys, pfn);
   yield* freeUnhooked(mm, emptied);
 }
@@ -88,14 +89,14 @@ function* zapHugePmd(
   readEntry(memory.tables, table, index, entry);
   memory.format.decode(entry.lo, entry.hi, 1, decoded);
   if (decoded.kind === ENTRY_LEAF) {
-    yield P_ZAP_CLEAR;
+    yield noted(mm.memory.sched, P_ZAP_CLEAR);
     clearEntry(memory.tables, table, index, entry);
     memory.tables.freeTable(withdrawTable(memory, table));
     const folio = hugeNormalFolio(decoded);
     if (folio >= 0) {
       mm.anonPages -= memory.tables.entries;
       folioUnmapPmd(mm, folio);
-      if ((details & ZAP_MLOCKED) !== 0) munlockFolio(memory.phys, folio);
+      if ((details & ZAP_MLOCKED) !== 0) munlockMapped(mm, folio);
       gathered.push(folio);
     }
   } else cursor.next = address;
@@ -108,7 +109,7 @@ function* unhookEmptied(mm: Mm, cursor: Cursor, emptied: number[]): Task<void> {
   const { tables } = memory;
   const upper = tableAt(tables, mm.words[MM_ROOT]!, cursor.address, 1);
   yield* ptlLock(memory, upper);
-  yield* ptlLock(memory, cursor.table);
+  yield* ptlLock(memory, cursor.table, SINGLE_DEPTH_NESTING);
   const empty = nextUsed(tables, cursor.table, 0) === tables.entries;
   if (empty) {
     clearEntry(tables, upper, levelIndex(memory.format, 1, cursor.address), createEntry());
@@ -138,7 +139,7 @@ function* zapRun(mm: Mm, cursor: Cursor, details: number, gathered: number[]): T
     readEntry(tables, table, index, entry);
     if ((entry.lo | entry.hi) === 0) continue;
     if (details !== 0 && isSpared(mm.memory, entry, details)) continue;
-    yield P_ZAP_CLEAR;
+    yield noted(mm.memory.sched, P_ZAP_CLEAR);
     clearEntry(tables, table, index, entry);
     format.decode(entry.lo, entry.hi, 0, decoded);
     if (decoded.kind !== ENTRY_LEAF) continue;
@@ -149,7 +150,7 @@ function* zapRun(mm: Mm, cursor: Cursor, details: number, gathered: number[]): T
     if ((details & ZAP_MLOCKED) !== 0) {
       const folio = compoundHead(phys, pfn);
       // Once for what is gone of a folio together (folio_remove_rmap_ptes).
-      if (folio !== munlocked) munlockFolio(phys, folio);
+      if (folio !== munlocked) munlockMapped(mm, folio);
       munlocked = folio;
     }
     if (!folioTestAnon(phys, pfn)) {

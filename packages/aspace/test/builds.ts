@@ -20,7 +20,7 @@ import type { Decoded, Entry, Format } from '@mmkit/pgtable';
 import { arm64, E_DIRTY, E_USER, E_WRITE, E_YOUNG, ENTRY_LEAF, ENTRY_NONPRESENT, x86_64 } from '@mmkit/pgtable';
 import { allocPages, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
 import { createRwsem } from '@mmkit/rwsem';
-import { createSched, runTask, Sched } from '@mmkit/task';
+import { createLockdep, createSched, runTask, Sched } from '@mmkit/task';
 import { createVmaTree, insertVma, Vma, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from '@mmkit/vma';
 
 /** A module of the sched build whose coloured functions run to their end, each as a task of its own. */
@@ -80,7 +80,7 @@ export const PAGE = 4096;
 
 export function machine(options: Partial<MemoryOptions> & { cpus?: number } = {}): Memory {
   return createMemory({
-    sched: createSched({ cpus: options.cpus ?? 1 }),
+    sched: createSched({ cpus: options.cpus ?? 1, lockdep: createLockdep() }),
     frames: 64,
     format: testedFormat(),
     ...options,

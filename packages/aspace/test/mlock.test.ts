@@ -52,14 +52,14 @@ describe.each(formats)('%s: mlockFolio', () => {
       [RW | VM_LOCKED, true],
     ] as const) {
       vma.flags = flags;
-      mlockVmaFolio(memory.phys, vma, pfn);
+      mlockVmaFolio(mm, vma, pfn);
       expect(isMlocked(memory, pfn)).toBe(counts);
     }
     vma.flags = RW;
-    munlockVmaFolio(memory.phys, vma, pfn);
+    munlockVmaFolio(mm, vma, pfn);
     expect(isMlocked(memory, pfn)).toBe(true);
     vma.flags = RW | VM_LOCKED;
-    munlockVmaFolio(memory.phys, vma, pfn);
+    munlockVmaFolio(mm, vma, pfn);
     expect(isMlocked(memory, pfn)).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { createSched, noteWrite, reads, spawn, type Task, writes } from '@mmkit/task';
+import { createSched, killTask, noted, noteWrite, reads, type Sched, signalPending, signalTask } from '@mmkit/task';
+import { type SimTask, spawn, type Task, writes } from '@mmkit/task';
 import { explore, replay, type Scenario } from '@mmkit/explore';
 import { program, scenarioOf } from './programs.ts';
 
@@ -94,6 +95,66 @@ describe('reduced', () => {
       return { sched, check: () => order };
     };
     expect(explore(scenario, { strategy: { kind: 'reduced' } }).messages).toEqual(['ab', 'ba']);
+  });
+
+  it('signals are seen, whoever looks at them; so is whether a task sleeps', () => {
+    const scenario =
+      (signal: (task: SimTask) => void): Scenario =>
+      () => {
+        const sched = createSched({ cpus: 2 });
+        let seen = '';
+        function* looks(): Task<void> {
+          yield noted(sched, HERE);
+          seen = `${sched.current.killed} ${signalPending(sched.current)}`;
+        }
+        function* kills(): Task<void> {
+          yield noted(sched, HERE);
+          signal(target);
+        }
+        const target = spawn(sched, 'looks', looks());
+        spawn(sched, 'kills', kills());
+        return { sched, check: () => seen };
+      };
+    const reduced = { strategy: { kind: 'reduced' } } as const;
+    expect(explore(scenario(killTask), reduced).messages).toEqual(['false false', 'true true']);
+    expect(explore(scenario(signalTask), reduced).messages).toEqual(['false false', 'false true']);
+  });
+
+  it('whole objects clash with each word of them, words with themselves only, two reads never', () => {
+    type Touch = (sched: Sched, o: object) => number;
+    const pair =
+      (one: Touch, two: Touch): Scenario =>
+      () => {
+        const sched = createSched({ cpus: 2 });
+        const objects = [{}, {}, {}];
+        function* body(touch: Touch): Task<void> {
+          // Others around it, so that words are found among others.
+          yield reads(sched, reads(sched, touch(sched, objects[1]!), objects[0]!, 4), objects[2]!);
+        }
+        spawn(sched, 'one', body(one));
+        spawn(sched, 'two', body(two));
+        return { sched, check: () => null };
+      };
+    const orders = (one: Touch, two: Touch): number =>
+      explore(pair(one, two), { strategy: { kind: 'reduced' } }).schedules;
+    const write =
+      (index?: number): Touch =>
+      (sched, o) =>
+        writes(sched, HERE, o, index);
+    const read =
+      (index?: number): Touch =>
+      (sched, o) =>
+        reads(sched, HERE, o, index);
+    const readFourWriteNine: Touch = (sched, o) => reads(sched, writes(sched, HERE, o, 9), o, 4);
+    expect(orders(write(1), write(2))).toBe(1);
+    expect(orders(write(1), write(1))).toBe(2);
+    expect(orders(read(), read(1))).toBe(1);
+    expect(orders(read(), write(1))).toBe(2);
+    expect(orders(write(), read(1))).toBe(2);
+    expect(orders(readFourWriteNine, read())).toBe(2);
+    expect(orders(readFourWriteNine, read(4))).toBe(1);
+    expect(orders(readFourWriteNine, write(4))).toBe(2);
+    expect(orders(read(9), readFourWriteNine)).toBe(2);
   });
 
   it('a first step that is the whole task counts as touching anything', () => {

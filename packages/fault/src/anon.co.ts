@@ -31,6 +31,7 @@ import {
 } from '@mmkit/pgtable';
 import { freePages, GFP_HIGHUSER_MOVABLE, GFP_ZERO } from '@mmkit/phys';
 import { allocPages } from '@mmkit/phys/sched';
+import { noted } from '@mmkit/task';
 import { isStackGuardPage, VM_SHARED } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './flags.ts';
@@ -59,7 +60,7 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
     if (page < 0) return VM_FAULT_OOM;
     setDecoded(decoded, ENTRY_LEAF, page, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
   }
-  yield P_FAULT_LOCK;
+  yield noted(memory.sched, P_FAULT_LOCK);
   yield* ptlLock(memory, table);
   const index = leafIndex(format, address);
   const entry = createEntry();
@@ -70,7 +71,7 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
   } else {
     if (page >= 0) {
       folioAddNewAnonRmap(mm, page, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
-      mlockVmaFolio(phys, vma, page);
+      mlockVmaFolio(mm, vma, page);
       mm.anonPages++;
     }
     format.encode(decoded, 0, entry);

@@ -28,6 +28,7 @@ import { putPage } from '@mmkit/phys';
 import { mmapReadUnlock } from '@mmkit/aspace';
 import { upRead } from '@mmkit/rwsem';
 import { downRead } from '@mmkit/rwsem/sched';
+import { noted } from '@mmkit/task';
 import { beyondEnd, FileFault } from './file-fault.ts';
 import {
   FAULT_FLAG_ALLOW_RETRY,
@@ -57,7 +58,7 @@ interface Search {
 export function* filemapFault(fault: FileFault): Task<number> {
   const { inode, index, mm } = fault;
   const { sched, phys } = mm.memory;
-  yield P_CACHE_LOOKUP;
+  yield noted(sched, P_CACHE_LOOKUP);
   if (beyondEnd(inode, index)) return VM_FAULT_SIGBUS;
   const search: Search = { pfn: -1, invalidateHeld: false, mmapDropped: false };
   const major = inode.pages.has(index) ? 0 : VM_FAULT_MAJOR;
@@ -104,7 +105,7 @@ function* findLocked(fault: FileFault, search: Search): Task<number> {
     // Removed, invalidated, or read in and unlocked: from the start.
     putPage(phys, search.pfn);
     search.pfn = -1;
-    yield P_CACHE_LOOKUP;
+    yield noted(sched, P_CACHE_LOOKUP);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Task } from '@mmkit/base';
 import { ptlUnlock } from '@mmkit/aspace';
 import { ptlLock } from '@mmkit/aspace/sched';
 import { createEntry, leafIndex, leafTableAlloc, readEntry } from '@mmkit/pgtable';
+import { noted } from '@mmkit/task';
 import { mmRoot } from './entry.ts';
 import { FileFault } from './file-fault.ts';
 import { VM_FAULT_NOPAGE, VM_FAULT_OOM } from './flags.ts';
@@ -18,7 +19,7 @@ export function* finishFault(fault: FileFault, pfn: number): Task<number> {
   const { memory } = mm;
   const table = leafTableAlloc(memory.tables, mmRoot(mm), address);
   if (table < 0) return VM_FAULT_OOM;
-  yield P_FAULT_LOCK;
+  yield noted(memory.sched, P_FAULT_LOCK);
   yield* ptlLock(memory, table);
   const at = leafIndex(memory.format, address);
   const entry = createEntry();

@@ -2,7 +2,7 @@
  * The page-fault handler (Linux: handle_mm_fault, handle_pte_fault; N.2) for anonymous memory and files. Returning 0 without
  * having changed anything is normal: the access, or GUP, looks again. Caller holds mmap_lock for reading.
  */
-import { P_FAULT_READ } from '@mmkit/base';
+import { highWord, lowWord, P_FAULT_READ } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { isGuardMarker, ptlUnlock, Mm } from '@mmkit/aspace';
 import type { Policy } from '@mmkit/aspace';
@@ -20,6 +20,7 @@ import {
   readEntry,
   writeEntry,
 } from '@mmkit/pgtable';
+import { noted, TP_FAULT, traceBegin, traceEnd } from '@mmkit/task';
 import { isCowMapping, VM_MAYWRITE, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { doAnonymousPage } from './anon.co.ts';
@@ -46,8 +47,10 @@ import { doWpPage } from './wp.co.ts';
  * `faultCounts`).
  */
 export function* handleMmFault(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
-  const result = yield* handleFault(mm, vma, address - (address % mm.memory.phys.pageSize), flags);
   const { stat, sched, policy } = mm.memory;
+  if (sched.tracepoints !== null) traceBegin(sched, TP_FAULT, lowWord(address), highWord(address), flags);
+  const result = yield* handleFault(mm, vma, address - (address % mm.memory.phys.pageSize), flags);
+  if (sched.tracepoints !== null) traceEnd(sched, TP_FAULT, result);
   if ((result & VM_FAULT_MAJOR) !== 0) stat.pgmajfault++;
   if ((result & VM_FAULT_RETRY) !== 0) return result;
   stat.pgfault++;
@@ -64,7 +67,7 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
     return VM_FAULT_SIGSEGV;
   }
   if (!isCowMapping(vma.flags)) flags &= ~FAULT_FLAG_UNSHARE;
-  yield P_FAULT_READ;
+  yield noted(mm.memory.sched, P_FAULT_READ);
   const { memory } = mm;
   const { tables, format } = memory;
   let table = leafTable(tables, mmRoot(mm), address);

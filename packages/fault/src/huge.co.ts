@@ -49,6 +49,7 @@ import {
 } from '@mmkit/pgtable';
 import { freePages, GFP_TRANSHUGE, GFP_ZERO, pageRefCount } from '@mmkit/phys';
 import { allocPages } from '@mmkit/phys/sched';
+import { noted } from '@mmkit/task';
 import type { Vma } from '@mmkit/vma';
 import { mmRoot, pteSame } from './entry.ts';
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './flags.ts';
@@ -74,7 +75,7 @@ export function* handleHugeFault(mm: Mm, vma: Vma, address: number, flags: numbe
     // Without memory for a huge page the zero one gives way to small ones below.
     if (result !== VM_FAULT_FALLBACK) return result;
   }
-  yield P_FAULT_READ;
+  yield noted(mm.memory.sched, P_FAULT_READ);
   yield* ptlLock(memory, table);
   const entry = createEntry();
   readEntry(tables, table, levelIndex(format, 1, address), entry);
@@ -106,7 +107,7 @@ function* mapHuge(mm: Mm, vma: Vma, address: number, flags: number, orig: Entry)
     if (write) freePages(phys, folio, order);
     return VM_FAULT_OOM;
   }
-  yield P_FAULT_LOCK;
+  yield noted(mm.memory.sched, P_FAULT_LOCK);
   yield* ptlLock(memory, table);
   const index = levelIndex(format, 1, address);
   const entry = createEntry();
@@ -122,7 +123,7 @@ function* mapHuge(mm: Mm, vma: Vma, address: number, flags: number, orig: Entry)
     if (write) {
       const start = hugePageStart(memory, address);
       folioAddNewAnonRmap(mm, folio, anonVmaId(vma), linearPageIndex(vma, start, phys.pageSize));
-      mlockVmaFolio(phys, vma, folio);
+      mlockVmaFolio(mm, vma, folio);
       mm.anonPages += tables.entries;
       stat.thpFaultAlloc++;
     }

@@ -30,7 +30,7 @@ export function setPte(fault: FileFault, table: number, at: number, pfn: number,
   if (copy) folioAddNewAnonRmap(mm, pfn, anonVmaId(vma), index);
   else folioAddFileRmap(phys, pfn);
   // Up to 5.17 a fault mlocked new anonymous pages only.
-  if (copy || policy.mlocks === 'fault') mlockVmaFolio(phys, vma, pfn);
+  if (copy || policy.mlocks === 'fault') mlockVmaFolio(mm, vma, pfn);
   countRss(mm, pfn, 1);
   const decoded = createDecoded();
   const entry = createEntry();

@@ -7,6 +7,7 @@ import type { Task } from '@mmkit/base';
 import { filemapAddFolio, filemapGetFolio, folioInFile, folioTestUptodate, folioUnlock } from '@mmkit/filemap';
 import { folioLock } from '@mmkit/filemap/sched';
 import { PG_UPTODATE, putPage, setFlag, zeroFrame } from '@mmkit/phys';
+import { noted } from '@mmkit/task';
 import { beyondEnd, FileFault } from './file-fault.ts';
 import { VM_FAULT_OOM, VM_FAULT_SIGBUS } from './flags.ts';
 
@@ -16,7 +17,7 @@ export function* shmemFault(fault: FileFault): Task<number> {
   const { files } = inode;
   const { phys } = files;
   for (;;) {
-    yield P_CACHE_LOOKUP;
+    yield noted(files.sched, P_CACHE_LOOKUP);
     if (beyondEnd(inode, index)) return VM_FAULT_SIGBUS;
     let pfn = filemapGetFolio(inode, index);
     if (pfn < 0) {

@@ -55,6 +55,7 @@ import {
   putPage,
 } from '@mmkit/phys';
 import { allocPages } from '@mmkit/phys/sched';
+import { noted } from '@mmkit/task';
 import { VM_MAYSHARE, VM_SHARED, VM_WRITE } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { pteSame } from './entry.ts';
@@ -150,7 +151,7 @@ function* wpPageCopy(
   const copy = yield* allocPages(phys, old < 0 ? GFP_HIGHUSER_MOVABLE | GFP_ZERO : GFP_HIGHUSER_MOVABLE, 0);
   if (copy < 0) return VM_FAULT_OOM;
   if (old >= 0) copyFrame(phys, copy, old);
-  yield P_FAULT_LOCK;
+  yield noted(memory.sched, P_FAULT_LOCK);
   yield* ptlLock(memory, table);
   const now = createEntry();
   readEntry(tables, table, index, now);
@@ -170,10 +171,10 @@ function* wpPageCopy(
   setDecoded(decoded, ENTRY_LEAF, copy, vmPageProt(vma.flags) | kept);
   format.encode(decoded, 0, now);
   writeEntry(tables, table, index, now);
-  mlockVmaFolio(phys, vma, copy);
+  mlockVmaFolio(mm, vma, copy);
   mm.anonPages++;
   if (old >= 0) {
-    munlockVmaFolio(phys, vma, old);
+    munlockVmaFolio(mm, vma, old);
     countRss(mm, old, -1);
     folioRemoveRmap(mm, old);
   }

@@ -10,7 +10,7 @@ import { leafIndex, leafTable, readEntry, setDecoded, x86_64 } from '@mmkit/pgta
 import type { Decoded, Entry, Format } from '@mmkit/pgtable';
 import { allocPages, freePages, GFP_KERNEL, pageMapCount, pageRefCount, Phys } from '@mmkit/phys';
 import { createRwsem } from '@mmkit/rwsem';
-import { createSched, describeWaiters, isRunnable, runTask, Sched, spawn, stepTask } from '@mmkit/task';
+import { createLockdep, createSched, describeWaiters, isRunnable, runTask, Sched, spawn, stepTask } from '@mmkit/task';
 import { createVmaTree, insertVma, Vma, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from '@mmkit/vma';
 
 export type Handle = typeof plain.handleMmFault;
@@ -52,7 +52,7 @@ export function space(flags = RW, options: Partial<MemoryOptions> = {}): Space {
   const warnings: string[] = [];
   const warn = (what: string): void => void warnings.push(what);
   const memory = createMemory({
-    sched: createSched({ cpus: 2 }),
+    sched: createSched({ cpus: 2, lockdep: createLockdep() }),
     frames: 64,
     format: testedFormat(),
     warn,

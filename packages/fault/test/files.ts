@@ -27,7 +27,17 @@ import { allocRoot, arm64, createDecoded, createEntry, leafIndex, leafTable, rea
 import type { Decoded, Format } from '@mmkit/pgtable';
 import { pageMapCount, pageRefCount, readBytes } from '@mmkit/phys';
 import { createRwsem, downReadTrylock, readerCount, upRead } from '@mmkit/rwsem';
-import { createSched, describeWaiters, fireEvent, isRunnable, runTask, Sched, spawn, stepTask } from '@mmkit/task';
+import {
+  createLockdep,
+  createSched,
+  describeWaiters,
+  fireEvent,
+  isRunnable,
+  runTask,
+  Sched,
+  spawn,
+  stepTask,
+} from '@mmkit/task';
 import {
   createVmaTree,
   insertVma,
@@ -99,7 +109,7 @@ export class World {
 
   constructor(format: Format, rmap: (memory: Memory) => Rmap, options: Partial<MemoryOptions> = {}, diskPages = 64) {
     const warn = (what: string): void => void this.warnings.push(what);
-    this.sched = createSched({ cpus: 2 });
+    this.sched = createSched({ cpus: 2, lockdep: createLockdep() });
     this.memory = createMemory({ sched: this.sched, frames: 128, format, warn, ...options });
     this.mm = this.space();
     const bytes = new Uint8Array(diskPages * PAGE);

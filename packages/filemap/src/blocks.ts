@@ -7,6 +7,7 @@
  * cache, so that the device may turn out to be full only when they are written back. Locks: inode.ts.
  */
 import { checkInteger, ENOSPC } from '@mmkit/base';
+import { noteWrite } from '@mmkit/task';
 import { Inode } from './inode.ts';
 
 /** Where on the device the page at `index` can be read, bytes; -1: nowhere, it reads as zeros (a hole, or unwritten). */
@@ -17,7 +18,10 @@ export function mapBlock(inode: Inode, index: number): number {
 /** Where on the device the page at `index` is to be written, bytes, an unwritten block where there was none; -ENOSPC. */
 export function allocateBlock(inode: Inode, index: number): number {
   const device = inode.device!;
-  const { pageSize } = inode.files.phys;
+  const { phys, sched } = inode.files;
+  const { pageSize } = phys;
+  // Files share the device's blocks, whoever holds which inode.
+  noteWrite(sched, device);
   let offset = inode.blocks.get(index) ?? device.freeBlocks.pop();
   if (offset === undefined) {
     offset = device.nextBlock;
@@ -42,6 +46,7 @@ export function freeBlocks(inode: Inode, first: number, end: number): void {
     if (index < first || index >= end) continue;
     inode.blocks.delete(index);
     inode.unwritten.delete(index);
+    noteWrite(inode.files.sched, inode.device!);
     inode.device!.freeBlocks.push(offset);
   }
 }

@@ -5,18 +5,18 @@
  */
 import type { Task } from '@mmkit/base';
 import { HOT_FLAGS, HOT_WORDS, PG_LOCKED, PG_WRITEBACK, testFlag } from '@mmkit/phys';
-import { waitTableQueue } from '@mmkit/task';
+import { FOLIO_LOCK, waitTableQueue } from '@mmkit/task';
 import { lockBit, lockBitKillable, waitOn, waitOnKillable } from '@mmkit/task/sched';
 import type { Frames } from './folio.ts';
 
 /** Takes the lock of the folio `pfn`; sleeps as long as it takes. */
 export function* folioLock(frames: Frames, pfn: number): Task<void> {
-  yield* lockBit(frames.sched, frames.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
+  yield* lockBit(frames.sched, frames.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED, FOLIO_LOCK);
 }
 
 /** As folioLock: 0, or -EINTR when a fatal signal ends the wait. */
 export function* folioLockKillable(frames: Frames, pfn: number): Task<number> {
-  return yield* lockBitKillable(frames.sched, frames.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
+  return yield* lockBitKillable(frames.sched, frames.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED, FOLIO_LOCK);
 }
 
 /** Waits until nobody holds the lock of a folio the caller has a reference of: 0, or -EINTR (folio_wait_locked_killable). */

@@ -4,7 +4,17 @@
  * folio-lock.co.ts. Order: mmap_lock, invalidate_lock, folio lock, i_mmap lock, page-table lock.
  */
 import { clearFlag, HOT_FLAGS, HOT_WORDS, PG_LOCKED, PG_WRITEBACK, Phys } from '@mmkit/phys';
-import { Sched, tryLockBit, unlockBit, wakeTable } from '@mmkit/task';
+import {
+  bitLockKey,
+  FOLIO_LOCK,
+  LOCK_EXCLUSIVE,
+  lockAcquired,
+  lockRelease,
+  Sched,
+  tryLockBit,
+  unlockBit,
+  wakeTable,
+} from '@mmkit/task';
 
 /** What the folio lock needs of a machine; its memory is one, and its file cache. */
 export interface Frames {
@@ -14,7 +24,23 @@ export interface Frames {
 
 /** Takes the folio lock if it is free. */
 export function folioTrylock(frames: Frames, pfn: number): boolean {
-  return tryLockBit(frames.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
+  if (!tryLockBit(frames.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED)) return false;
+  folioLocked(frames, pfn);
+  return true;
+}
+
+/** Tells the lock order, if it is checked, that the current task has a folio's lock, got without waiting. */
+export function folioLocked({ sched }: Frames, pfn: number): void {
+  if (sched.lockdep !== null) lockAcquired(sched, folioLockKey(pfn), FOLIO_LOCK, LOCK_EXCLUSIVE);
+}
+
+/** Tells it that the lock is no task's any more: I/O that was begun will give it back. */
+export function folioLockToIo({ sched }: Frames, pfn: number): void {
+  if (sched.lockdep !== null) lockRelease(sched, folioLockKey(pfn));
+}
+
+function folioLockKey(pfn: number): number {
+  return bitLockKey(pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
 }
 
 /** Gives the folio lock back. */

@@ -3,6 +3,7 @@ export type { Frames } from './folio.ts';
 export { folioLock, folioLockKillable, folioWaitLockedKillable, folioWaitWriteback } from './folio-lock.gen.ts';
 export { createFileCache, createInode, FileCache, Inode, OpenFile } from './inode.ts';
 export type { Rmap } from './inode.ts';
+export { watchInode } from './watch.ts';
 export {
   cacheStat,
   deleteFromPageCache,

@@ -17,9 +17,10 @@
 import type { Task } from '@mmkit/base';
 import { Phys } from '@mmkit/phys';
 import { createRwsem, RwSem } from '@mmkit/rwsem';
-import { INODE_LOCK, Sched } from '@mmkit/task';
+import { I_MMAP_RWSEM, INODE_LOCK, INVALIDATE_LOCK, noteWrite, Sched } from '@mmkit/task';
 import { Vma } from '@mmkit/vma';
 import type { BlockDevice } from './blockdev.ts';
+import { watchInode } from './watch.ts';
 
 /**
  * Unmaps pages [first, end) of the file everywhere (unmap_mapping_range; `end` may be Infinity). `evenCows`: private
@@ -100,8 +101,8 @@ export class Inode {
     this.unwritten = new Set();
     this.writebackError = 0;
     this.iRwsem = createRwsem('i_rwsem', INODE_LOCK);
-    this.invalidateLock = createRwsem('invalidate_lock');
-    this.iMmapLock = createRwsem('i_mmap_rwsem');
+    this.invalidateLock = createRwsem('invalidate_lock', INVALIDATE_LOCK);
+    this.iMmapLock = createRwsem('i_mmap_rwsem', I_MMAP_RWSEM);
     this.iMmap = new Set();
     this.mmapWritable = 0;
     this.unnamed = false;
@@ -132,6 +133,8 @@ export function createFileCache(sched: Sched, phys: Phys): FileCache {
 /** Makes an empty file: on `device`, or shmem when null. */
 export function createInode(files: FileCache, device: BlockDevice | null, rmap: Rmap): Inode {
   const inode = new Inode(files, files.inodes.length, device, rmap);
+  noteWrite(files.sched, files);
   files.inodes.push(inode);
+  if (files.sched.footprint !== null) watchInode(inode);
   return inode;
 }

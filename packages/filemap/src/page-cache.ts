@@ -29,6 +29,8 @@ import {
   setFlag,
   testFlag,
 } from '@mmkit/phys';
+import { TP_PAGE_ALLOC, tracepoint } from '@mmkit/task';
+import { folioLocked } from './folio.ts';
 import { FileCache, Inode } from './inode.ts';
 
 /** The cached page at `index` with a reference more, which the caller gives back (putPage); -1: none is cached. */
@@ -50,9 +52,12 @@ export function filemapAddFolio(inode: Inode, index: number): number {
   if (pfn < 0) return pfn;
   getPage(phys, pfn);
   setFlag(phys, pfn, inode.device === null ? PG_LOCKED | PG_SWAPBACKED : PG_LOCKED);
+  folioLocked(inode.files, pfn);
   phys.hot[pfn * HOT_WORDS + HOT_OWNER] = (inode.id << OWNER_SHIFT) | OWNER_FILE;
   phys.cold[pfn * COLD_WORDS + COLD_INDEX] = index;
   inode.pages.set(index, pfn);
+  const { sched } = inode.files;
+  if (sched.tracepoints !== null) tracepoint(sched, TP_PAGE_ALLOC, pfn, 0);
   return pfn;
 }
 

@@ -15,7 +15,7 @@ import { BIO_READ, createBio } from './bio.ts';
 import type { Bio } from './bio.ts';
 import { submitBio } from './blockdev.ts';
 import { mapBlock } from './blocks.ts';
-import { folioUnlock } from './folio.ts';
+import { folioLockToIo, folioUnlock } from './folio.ts';
 import { folioLock, folioWaitLockedKillable } from './folio-lock.co.ts';
 import { Inode } from './inode.ts';
 import { filemapAddFolio, filemapGetFolio, folioInFile, folioTestUptodate } from './page-cache.ts';
@@ -30,6 +30,7 @@ export function readFolio(inode: Inode, pfn: number, index: number): void {
   const { files } = inode;
   const bio = startRead(inode, pfn, index, () => folioUnlock(files, pfn));
   if (bio === null) folioUnlock(files, pfn);
+  else folioLockToIo(files, pfn);
 }
 
 /** As readFolio, but waits for the end and keeps the page locked: 0, or -EIO. */

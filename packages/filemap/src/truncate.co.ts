@@ -59,16 +59,15 @@ function* grow(inode: Inode, size: number): Task<number> {
 
 /**
  * Nobody has the file any more: no name, no OpenFile, no VMA (evict). Its pages are thrown away, pins keep theirs; its
- * blocks are free, its number is given to no other. InvariantError FILE_MAPPED while a VMA maps it.
+ * blocks are free, its number is given to no other. InvariantError FILE_MAPPED while a VMA maps it. i_rwsem is not taken, as
+ * nobody can want it: munmap may hold mmap_lock, which is inside.
  */
 export function* evictInode(inode: Inode): Task<void> {
   const { files } = inode;
   if (inode.iMmap.size > 0) throw new InvariantError('FILE_MAPPED', `file ${inode.id} is mapped`);
-  yield* downWrite(files.sched, inode.iRwsem);
   yield* truncateInodePages(inode, 0, Infinity);
   freeBlocks(inode, 0, Infinity);
   files.inodes[inode.id] = null;
-  upWrite(files.sched, inode.iRwsem);
 }
 
 /**

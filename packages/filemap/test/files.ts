@@ -14,7 +14,7 @@ import {
   testFlag,
 } from '@mmkit/phys';
 import type { Phys } from '@mmkit/phys';
-import { createSched, runPending } from '@mmkit/task';
+import { createLockdep, createSched, runPending } from '@mmkit/task';
 import type { Sched } from '@mmkit/task';
 import { pattern, rmapFor } from './builds.ts';
 
@@ -41,7 +41,7 @@ export class Bench {
 
   constructor(api: typeof plain, options: BlockDeviceOptions, frames: number) {
     this.api = api;
-    this.sched = createSched({ cpus: 2 });
+    this.sched = createSched({ cpus: 2, lockdep: createLockdep() });
     this.phys = createPhys({ frames });
     this.files = api.createFileCache(this.sched, this.phys);
     this.disk = pattern(DISK, 3);

@@ -6,6 +6,7 @@ import { allocRoot } from '@mmkit/pgtable';
 import type { Format } from '@mmkit/pgtable';
 import { createRwsem } from '@mmkit/rwsem';
 import type { RwSem } from '@mmkit/rwsem';
+import { MMAP_LOCK } from '@mmkit/task';
 import { createVmaTree } from '@mmkit/vma';
 import type { VmaTree } from '@mmkit/vma';
 
@@ -31,7 +32,7 @@ export function createMm(options: MmOptions): Mm | null {
   if (format !== memory.format) throw new RangeError(`format: expected ${memory.format.name}, got ${format.name}`);
   const root = allocRoot(memory.tables);
   if (root < 0) return null;
-  const lock = options.lock ?? createRwsem('mmap_lock');
+  const lock = options.lock ?? createRwsem('mmap_lock', MMAP_LOCK);
   const vmas =
     options.vmas ??
     createVmaTree({ pageSize: memory.phys.pageSize as 4096 | 16384 | 65536, taskSize: memory.format.taskSize });

@@ -48,6 +48,7 @@ import {
   VM_FAULT_WRITE,
 } from '@mmkit/fault';
 import { gupPutFolio } from '@mmkit/phys';
+import { noted } from '@mmkit/task';
 import { isStackGuardPage, VM_WRITE, vmaLookup } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { findExtendVma } from './find-vma.co.ts';
@@ -96,7 +97,7 @@ export function* getUserPagesRange(mm: Mm, start: number, nr: number, request: R
       if (result === 0 || result === COW_BROKEN) {
         if (result === COW_BROKEN) foll = policy.forcedWrite === 'read' ? foll & ~FOLL_WRITE : foll | FOLL_COW;
         fresh = false;
-        yield P_GUP_AGAIN;
+        yield noted(sched, P_GUP_AGAIN);
         continue;
       }
       if (result !== SKIPPED) {

@@ -13,6 +13,8 @@ import {
   FOLL_TOUCH,
   FOLL_UNLOCKABLE,
   FOLL_WRITE,
+  highWord,
+  lowWord,
   P_GUP_GRAB,
   P_GUP_READ,
   P_GUP_RECHECK,
@@ -55,9 +57,10 @@ import {
   setFlag,
   tryGrabFolioFast,
 } from '@mmkit/phys';
-import { localIrqRestore } from '@mmkit/task';
+import { localIrqRestore, noted, TP_GUP_FAST, traceBegin, traceEnd } from '@mmkit/task';
 import { localIrqSave, readSeqBegin, readSeqRetry } from '@mmkit/task/sched';
 import { getUserPagesLocked, setHasPinned } from './locked.co.ts';
+import { tracePins } from './trace.ts';
 import { fastFlagsProblem } from './legality.ts';
 import { Run } from './run.ts';
 import { gupMustUnshare } from './unshare.ts';
@@ -89,7 +92,13 @@ export function* gupFastFallback(mm: Mm, start: number, nr: number, flags: numbe
   // In C a negative nr is a length just below 2^64: the sum wraps, unless start is smaller than what is missing.
   if (nr < 0) return from + nr * pageSize >= 0 ? -EOVERFLOW : -EFAULT;
   if (from + nr * pageSize > memory.format.taskSize) return -EFAULT;
+  const { sched } = memory;
+  if (sched.tracepoints !== null) traceBegin(sched, TP_GUP_FAST, lowWord(from), highWord(from), nr);
   const fast = yield* gupFast(mm, from, nr, flags, pages);
+  if (sched.tracepoints !== null) {
+    traceEnd(sched, TP_GUP_FAST, fast);
+    tracePins(sched, fast, pages, 0, flags);
+  }
   memory.stat.gupFast += fast;
   if (fast === nr || (flags & FOLL_FAST_ONLY) !== 0) return fast;
   const slowFlags = flags | FOLL_TOUCH | FOLL_UNLOCKABLE;
@@ -104,13 +113,13 @@ export function* gupFast(mm: Mm, start: number, nr: number, flags: number, pages
   const watch = (flags & FOLL_PIN) !== 0 && memory.policy.writeProtectSeq;
   let sequence = 0;
   if (watch) {
-    sequence = yield* readSeqBegin(words, MM_WRITE_PROTECT_SEQ);
+    sequence = yield* readSeqBegin(words, MM_WRITE_PROTECT_SEQ, memory.sched);
     if ((sequence & 1) !== 0) return 0;
   }
   yield* localIrqSave(memory.sched);
   const taken = yield* walkTables(mm, start, nr, flags, pages);
   localIrqRestore(memory.sched);
-  if (watch && (yield* readSeqRetry(words, MM_WRITE_PROTECT_SEQ, sequence))) {
+  if (watch && (yield* readSeqRetry(words, MM_WRITE_PROTECT_SEQ, sequence, memory.sched))) {
     for (let i = 0; i < taken; i++) gupPutFolio(memory.phys, pages[i]!, 1, flags);
     return 0;
   }
@@ -134,7 +143,7 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
     for (let level = format.levels - 1; level > 0; level--) {
       above = table;
       aboveIndex = levelIndex(format, level, address);
-      yield P_GUP_READ;
+      yield noted(mm.memory.sched, P_GUP_READ);
       readEntry(tables, table, aboveIndex, entry);
       const { lo, hi } = entry;
       table = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
@@ -189,15 +198,15 @@ function* takeHuge(
   const need = (flags & FOLL_WRITE) !== 0 ? E_USER | E_WRITE : E_USER;
   if ((huge.flags & (need | E_SPECIAL | E_PROTNONE | E_INVALID)) !== need) return 0;
   const count = Math.min(tables.entries - first, nr);
-  yield P_GUP_GRAB;
+  yield noted(mm.memory.sched, P_GUP_GRAB);
   if (!tryGrabFolioFast(phys, huge.pfn + first, count, flags)) return 0;
-  yield P_GUP_RECHECK;
+  yield noted(mm.memory.sched, P_GUP_RECHECK);
   const now = createEntry();
   readEntry(tables, table, index, now);
   let good = (now.lo === entry.lo && now.hi === entry.hi) || !policy.fastRecheck;
   good &&= folioAllowed(mm.memory, huge.pfn, flags);
   if (good && (huge.flags & E_WRITE) === 0) {
-    yield P_GUP_UNSHARE;
+    yield noted(mm.memory.sched, P_GUP_UNSHARE);
     good = !gupMustUnshare(policy, phys, null, flags, huge.pfn);
   }
   if (!good) {
@@ -243,7 +252,7 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
   for (; i < count; i++) {
     // `| 0` spares a test for overflow (5 %).
     const low = (first + i * 2) | 0;
-    yield P_GUP_READ;
+    yield noted(mm.memory.sched, P_GUP_READ);
     const lo = words[low]!;
     const hi = words[low ^ 1]!;
     if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) {
@@ -252,7 +261,7 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
     }
     const pfn = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
     const frame = pfn << 2;
-    yield P_GUP_GRAB;
+    yield noted(mm.memory.sched, P_GUP_GRAB);
     if ((hot[frame | flagsAt]! & LARGE) !== 0) {
       unsure = true;
       break;
@@ -261,7 +270,7 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
     // Written so that a frame beyond RAM, which has no count, is refused too.
     if (!(refs > 0) || refs > most || pfn === zeroPfn) break;
     hot[frame | refcountAt] = refs + unit;
-    yield P_GUP_RECHECK;
+    yield noted(mm.memory.sched, P_GUP_RECHECK);
     const same = words[low] === lo && words[low ^ 1] === hi;
     if (!same || aboveWords[above] !== aboveLo || aboveWords[above ^ 1] !== aboveHi) {
       lost = pfn;
@@ -300,22 +309,22 @@ function* takeEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: n
     const hi = words[low ^ 1]!;
     if ((lo & test.maskLo) !== test.wantLo || (hi & test.maskHi) !== test.wantHi) return;
     const pfn = (lo >>> format.pfnLowShift) | ((hi & format.pfnHighMask) << format.pfnHighShift);
-    yield P_GUP_GRAB;
+    yield noted(mm.memory.sched, P_GUP_GRAB);
     if (pfn >= phys.frames || !tryGrabFolioFast(phys, pfn, 1, flags)) return;
-    yield P_GUP_RECHECK;
+    yield noted(mm.memory.sched, P_GUP_RECHECK);
     let good = words[low] === lo && words[low ^ 1] === hi;
     good &&= aboveWords[above] === aboveLo && aboveWords[above ^ 1] === aboveHi;
     good ||= !policy.fastRecheck;
     good &&= folioAllowed(mm.memory, pfn, flags);
     if (good && ((lo & writeTest.maskLo) !== writeTest.wantLo || (hi & writeTest.maskHi) !== writeTest.wantHi)) {
-      yield P_GUP_UNSHARE;
+      yield noted(mm.memory.sched, P_GUP_UNSHARE);
       good = !gupMustUnshare(policy, phys, null, flags, pfn);
     }
     if (!good) return gupPutFolio(phys, pfn, 1, flags);
     setFlag(phys, compoundHead(phys, pfn), PG_REFERENCED);
     pages[at + run.taken++] = pfn;
     if (run.taken === run.count) return;
-    yield P_GUP_READ;
+    yield noted(mm.memory.sched, P_GUP_READ);
   }
 }
 

@@ -8,15 +8,19 @@ import {
   FOLL_PIN,
   FOLL_TRIED,
   FOLL_UNLOCKABLE,
+  highWord,
   InvariantError,
+  lowWord,
   P_HAS_PINNED,
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm, MM_FLAGS, mmapAssertLocked, mmapReadUnlock, MMF_HAS_PINNED } from '@mmkit/aspace';
 import { mmapReadLockKillable } from '@mmkit/aspace/sched';
+import { TP_GUP_SLOW, traceBegin, traceEnd, writes } from '@mmkit/task';
 import { getUserPagesRange } from './engine.co.ts';
 import type { LockState } from './request.ts';
 import { Request } from './request.ts';
+import { tracePins } from './trace.ts';
 
 /**
  * Takes mmap_lock where `locked.value` is 0, goes on after a fault that dropped it. 0 only for `nr` 0 or FOLL_NOWAIT.
@@ -41,6 +45,7 @@ export function* getUserPagesLocked(
   } else {
     mmapAssertLocked(mm);
   }
+  if (sched.tracepoints !== null) traceBegin(sched, TP_GUP_SLOW, lowWord(start), highWord(start), nr);
   if ((flags & FOLL_PIN) !== 0) yield* setHasPinned(mm);
   else if (pages !== null) flags |= FOLL_GET;
   const unlockable = (flags & FOLL_UNLOCKABLE) !== 0;
@@ -76,6 +81,10 @@ export function* getUserPagesLocked(
     locked.value = 0;
   }
   stat.gupSlow += done;
+  if (sched.tracepoints !== null) {
+    traceEnd(sched, TP_GUP_SLOW, done > 0 ? done : result);
+    tracePins(sched, done, pages, at, flags);
+  }
   if (done > 0) return done;
   if (result === 0 && (flags & FOLL_NOWAIT) === 0) {
     mm.memory.warn('get_user_pages got no page and no error');
@@ -86,6 +95,6 @@ export function* getUserPagesLocked(
 
 /** Sets MMF_HAS_PINNED: from now on fork looks at the pins of this mm. */
 export function* setHasPinned(mm: Mm): Task<void> {
-  yield P_HAS_PINNED;
+  yield writes(mm.memory.sched, P_HAS_PINNED, mm.words, MM_FLAGS);
   mm.words[MM_FLAGS] = mm.words[MM_FLAGS]! | MMF_HAS_PINNED;
 }

@@ -2,6 +2,7 @@
 import { checkInteger, checkPages, FOLL_GET, FOLL_PIN } from '@mmkit/base';
 import type { Memory } from '@mmkit/aspace';
 import { GUP_PIN_COUNTING_BIAS, gupPutFolio, HOT_FLAGS, HOT_REFCOUNT, PG_HEAD, Phys } from '@mmkit/phys';
+import { TP_UNPIN, tracepoint } from '@mmkit/task';
 
 /**
  * Drops one pin of each of the first `nr` pages; the last one frees an orphan. InvariantError when a page is not
@@ -9,6 +10,8 @@ import { GUP_PIN_COUNTING_BIAS, gupPutFolio, HOT_FLAGS, HOT_REFCOUNT, PG_HEAD, P
  */
 export function unpinUserPages(memory: Memory, pages: Uint32Array, nr: number): void {
   releasePages(memory, pages, nr, FOLL_PIN);
+  const { sched } = memory;
+  if (sched.tracepoints !== null && nr > 0) tracepoint(sched, TP_UNPIN, nr, pages[0]!);
 }
 
 /** Drops one reference (put_page) of each of the first `nr` pages. */

@@ -23,6 +23,7 @@ import { arm64, ENTRY_LEAF, ENTRY_NONPRESENT, x86_64 } from '@mmkit/pgtable';
 import type { Decoded, Entry, Format } from '@mmkit/pgtable';
 import { pageMapCount, pageRefCount, Phys } from '@mmkit/phys';
 import {
+  createLockdep,
   createSched,
   describeWaiters,
   isRunnable,
@@ -233,7 +234,13 @@ export function newMm(build: Build, options: MmOptions): Mm {
 export function space(build: Build, hooks: Hooks = {}, options: Partial<MemoryOptions> = {}): Space {
   const warnings: string[] = [];
   const warn = (what: string): void => void warnings.push(what);
-  const memory = createMemory({ sched: createSched({ cpus: 2 }), frames: 128, format: build.format, warn, ...options });
+  const memory = createMemory({
+    sched: createSched({ cpus: 2, lockdep: createLockdep() }),
+    frames: 128,
+    format: build.format,
+    warn,
+    ...options,
+  });
   return new Space(build, newMm(build, { memory, faults: build.faults(hooks) }), warnings);
 }
 

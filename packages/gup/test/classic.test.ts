@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { linux3_14, linux4_8 } from '@mmkit/aspace';
+import { linux3_14, linux4_8, zapPageRange } from '@mmkit/aspace';
 import type { Policy } from '@mmkit/aspace';
 import { EFAULT, EHWPOISON, ENOMEM, ERESTARTSYS } from '@mmkit/base';
 import {
@@ -20,8 +20,19 @@ import {
   FOLL_WRITE,
 } from '@mmkit/gup/classic';
 import { E_SPECIAL, E_WRITE } from '@mmkit/pgtable';
-import { PG_DIRTY, PG_LOCKED, PG_REFERENCED, readBytes, testFlag, writeBytes } from '@mmkit/phys';
-import { VM_IO, VM_MAYREAD, VM_MAYWRITE, VM_PFNMAP, VM_READ, VM_WRITE } from '@mmkit/vma';
+import {
+  compoundHead,
+  folioMapcount,
+  HOT_MAPCOUNT,
+  HOT_WORDS,
+  PG_DIRTY,
+  PG_LOCKED,
+  PG_REFERENCED,
+  readBytes,
+  testFlag,
+  writeBytes,
+} from '@mmkit/phys';
+import { VM_HUGEPAGE, VM_IO, VM_MAYREAD, VM_MAYWRITE, VM_PFNMAP, VM_READ, VM_WRITE } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { AT, builds, codeOf, PAGE, RW, space } from './builds.ts';
 import type { Build, Hooks, Space } from './builds.ts';
@@ -33,7 +44,7 @@ const eras = builds.flatMap(([name, build]) =>
   [linux3_14, linux4_8].map((policy): [string, string, Build, Policy] => [name, policy.name, build, policy]),
 );
 
-describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _kernel, build, policy) => {
+describe.each(eras)('%s, %s: __get_user_pages', (_name, _kernel, build, policy) => {
   const { put_page } = build.classic;
   const machine = (hooks: Hooks = {}): Space => space(build, hooks, { policy });
   const counters = (): { min_flt: number; maj_flt: number } => ({ min_flt: 0, maj_flt: 0 });
@@ -50,14 +61,14 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     return s.locked(() => build.classic.__get_user_pages(tsk, s.mm, start, nr, flags, pages, null, null));
   }
 
-  it('#1: nr 0 is 0 at any address, nothing touched, no fault', () => {
+  it('A.16 #1: nr 0 is 0 at any address, nothing touched, no fault', () => {
     const s = machine();
     const free = s.phys.freeFrames;
     for (const start of [0, AT, 2 ** 52]) expect(get(s, start, 0, FOLL_WRITE | FOLL_GET, new Uint32Array(0))).toBe(0);
     expect([s.phys.freeFrames, s.memory.stat.pgfault]).toEqual([free, 0]);
   });
 
-  it('#2: WRITE|GET of 3 untouched pages: 3 zeroed anonymous pages, 2 references each, min_flt +3', () => {
+  it('A.16 #2: WRITE|GET of 3 untouched pages: 3 zeroed anonymous pages, 2 references each, min_flt +3', () => {
     const s = machine();
     s.map(AT, 3);
     const pages = new Uint32Array(3);
@@ -73,7 +84,7 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     expect(tsk).toEqual({ min_flt: 3, maj_flt: 0 });
   });
 
-  it('#3: the same without WRITE: three times the zero page, a reference each, entries special and read-only', () => {
+  it('A.16 #3: the same without WRITE: three times the zero page, a reference each, entries special and read-only', () => {
     const s = machine();
     s.map(AT, 3);
     const pages = new Uint32Array(3);
@@ -89,7 +100,7 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     expect(s.refs(zero)).toBe(1);
   });
 
-  it('#4: again, the pages being there: 3, no fault, nothing counted', () => {
+  it('A.16 #4: again, the pages being there: 3, no fault, nothing counted', () => {
     const s = machine();
     s.map(AT, 3);
     const [first, second] = [new Uint32Array(3), new Uint32Array(3)];
@@ -102,7 +113,7 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     for (const pfn of first) expect(s.refs(pfn)).toBe(3);
   });
 
-  it('#5: 4 pages over a VMA of 2 and a hole: 2, slots beyond untouched', () => {
+  it('A.16 #5: 4 pages over a VMA of 2 and a hole: 2, slots beyond untouched', () => {
     const s = machine();
     s.map(AT, 2);
     const pages = new Uint32Array(4).fill(0xdead);
@@ -110,7 +121,7 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     expect([...pages.subarray(2)]).toEqual([0xdead, 0xdead]);
   });
 
-  it('#6: 4 pages from a hole on: -EFAULT', () => {
+  it('A.16 #6: 4 pages from a hole on: -EFAULT', () => {
     const s = machine();
     s.map(AT + PAGE, 3);
     const pages = new Uint32Array(4).fill(0xdead);
@@ -118,7 +129,7 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     expect([...pages]).toEqual([0xdead, 0xdead, 0xdead, 0xdead]);
   });
 
-  it('#7: WRITE on read-only private memory without FORCE: -EFAULT, no page table changed', () => {
+  it('A.16 #7: WRITE on read-only private memory without FORCE: -EFAULT, no page table changed', () => {
     const s = machine();
     s.map(AT, 1, READ_ONLY);
     const free = s.phys.freeFrames;
@@ -126,7 +137,7 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     expect([s.phys.freeFrames, s.memory.stat.pgfault]).toEqual([free, 0]);
   });
 
-  it('#8 without its file: WRITE|FORCE on read-only private memory: own page, entry read-only', () => {
+  it('A.16 #8 without its file: WRITE|FORCE on read-only private memory: own page, entry read-only', () => {
     const s = machine();
     s.map(AT, 1, READ_ONLY);
     const pages = new Uint32Array(1);
@@ -136,7 +147,7 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     expect(pages[0]).not.toBe(s.phys.zeroPfn);
   });
 
-  it('#11: a read of PROT_NONE memory: -EFAULT; with FORCE the zero page', () => {
+  it('A.16 #11: a read of PROT_NONE memory: -EFAULT; with FORCE the zero page', () => {
     const s = machine();
     s.map(AT, 1, VM_MAYREAD | VM_MAYWRITE);
     const pages = new Uint32Array(1);
@@ -148,13 +159,13 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
   it.each([
     ['VM_IO', VM_IO],
     ['VM_PFNMAP', VM_PFNMAP],
-  ])('#12: %s memory: -EFAULT, with FORCE too', (_, flag) => {
+  ])('A.16 #12: %s memory: -EFAULT, with FORCE too', (_, flag) => {
     const s = machine();
     s.map(AT, 1, RW | flag);
     for (const force of [0, FOLL_FORCE]) expect(get(s, AT, 1, FOLL_GET | force, new Uint32Array(1))).toBe(-EFAULT);
   });
 
-  it('#13: a fault that gives SIGBUS: -EFAULT; as second page: 1', () => {
+  it('A.16 #13: a fault that gives SIGBUS: -EFAULT; as second page: 1', () => {
     const before = (_mm: unknown, address: number): number | null => (address === AT + PAGE ? VM_FAULT_SIGBUS : null);
     const s = machine({ before });
     s.map(AT, 2);
@@ -162,7 +173,7 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     expect(get(s, AT + PAGE, 1, FOLL_GET, new Uint32Array(1))).toBe(-EFAULT);
   });
 
-  it('#14: out of memory on the first page: -ENOMEM; on the third: 2', () => {
+  it('A.16 #14: out of memory on the first page: -ENOMEM; on the third: 2', () => {
     for (const [good, expected] of [
       [0, -ENOMEM],
       [2, 2],
@@ -177,7 +188,7 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     }
   });
 
-  it('#15: a fatal signal before the first page: -ERESTARTSYS; after two: 2', () => {
+  it('A.16 #15: a fatal signal before the first page: -ERESTARTSYS; after two: 2', () => {
     const s = machine();
     s.map(AT, 3);
     expect(s.killed(() => get(s, AT, 3, FOLL_GET, new Uint32Array(3)))).toBe(-ERESTARTSYS);
@@ -194,7 +205,47 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     dying.sched.current.killed = false;
   });
 
-  it('#23: FOLL_DUMP of untouched anonymous memory: -EFAULT, a hole; no page table made', () => {
+  /** A machine with one huge page of memory, nothing touched; its first byte and its pages. */
+  function hugeMachine(): { s: Space; at: number; nr: number; vma: Vma } {
+    const at = build.format.spans[1]!;
+    const nr = at / PAGE;
+    const s = space(build, {}, { policy, frames: 4 * nr });
+    return { s, at, nr, vma: s.map(at, nr, RW | VM_HUGEPAGE) };
+  }
+
+  it('A.16 #21: pages and vmas NULL, a whole huge page: all its pages by one fault, no reference kept', () => {
+    const { s, at, nr } = hugeMachine();
+    const tsk = counters();
+    expect(get(s, at, nr, FOLL_WRITE, null, tsk)).toBe(nr);
+    expect([s.memory.stat.thpFaultAlloc, tsk.min_flt]).toEqual([1, 1]);
+    const before = s.phys.freeFrames;
+    zapPageRange(s.mm, at, at + nr * PAGE);
+    expect(s.phys.freeFrames).toBeGreaterThanOrEqual(before + nr);
+  });
+
+  it('A.16 #22: pages NULL, vmas not: the same, the VMA of each page', () => {
+    const { s, at, nr, vma } = hugeMachine();
+    const vmas: (Vma | null)[] = Array(nr).fill(null);
+    const call = (): number => build.classic.__get_user_pages(null, s.mm, at, nr, FOLL_WRITE, null, vmas, null);
+    expect(s.locked(call)).toBe(nr);
+    expect(vmas.every((one) => one === vma)).toBe(true);
+    expect(s.memory.stat.pgfault).toBe(1);
+  });
+
+  it('A.16 #35: a page of a huge page: its head has a reference more, and the map counts are as before (from 4.5 on)', () => {
+    const { s, at } = hugeMachine();
+    const pages = new Uint32Array(1);
+    expect(get(s, at + 3 * PAGE, 1, FOLL_WRITE | FOLL_GET, pages)).toBe(1);
+    const head = compoundHead(s.phys, pages[0]!);
+    expect(pages[0]).toBe(head + 3);
+    expect([s.refs(head), folioMapcount(s.phys, head), s.phys.hot[pages[0]! * HOT_WORDS + HOT_MAPCOUNT]]).toEqual([
+      2, 1, 0,
+    ]);
+    put_page(s.memory, pages[0]!);
+    expect(s.refs(head)).toBe(1);
+  });
+
+  it('A.16 #23: FOLL_DUMP of untouched anonymous memory: -EFAULT, a hole; no page table made', () => {
     const s = machine();
     s.map(AT, 1);
     const free = s.phys.freeFrames;
@@ -202,21 +253,21 @@ describe.each(eras)('%s, %s: __get_user_pages, the oracles of A.16', (_name, _ke
     expect(s.phys.freeFrames).toBe(free);
   });
 
-  it('#24: FOLL_DUMP of a zero page that is there: -EFAULT', () => {
+  it('A.16 #24: FOLL_DUMP of a zero page that is there: -EFAULT', () => {
     const s = machine();
     s.map(AT, 1);
     s.touch(AT, 1, 0);
     expect(get(s, AT, 1, FOLL_DUMP | FOLL_GET, new Uint32Array(1))).toBe(-EFAULT);
   });
 
-  it('#26: a poisoned page: -EFAULT; with FOLL_HWPOISON -EHWPOISON', () => {
+  it('A.16 #26: a poisoned page: -EFAULT; with FOLL_HWPOISON -EHWPOISON', () => {
     const s = machine({ before: () => VM_FAULT_HWPOISON });
     s.map(AT, 1);
     expect(get(s, AT, 1, FOLL_GET, new Uint32Array(1))).toBe(-EFAULT);
     expect(get(s, AT, 1, FOLL_GET | FOLL_HWPOISON, new Uint32Array(1))).toBe(-EHWPOISON);
   });
 
-  it('#29: nr (unsigned long)-1 over a VMA of 2 pages: 2', () => {
+  it('A.16 #29: nr (unsigned long)-1 over a VMA of 2 pages: 2', () => {
     const s = machine();
     s.map(AT, 2);
     const pages = new Uint32Array(2);

@@ -1,13 +1,13 @@
 /** Pins of file memory: B.5 #6, B.6, B.11 #8, N.13, and I/O waits through GUP (DESIGN "Waiting"). */
 import { describe, expect, it } from 'vitest';
-import { mmapIsLocked, pageAnonExclusive } from '@mmkit/aspace';
+import { mmapIsLocked, pageAnonExclusive, zapPageRange } from '@mmkit/aspace';
 import { EFAULT, FOLL_DUMP, FOLL_FORCE, FOLL_LONGTERM, FOLL_NOWAIT, FOLL_WRITE } from '@mmkit/base';
 import { FOLL_GET } from '@mmkit/gup/classic';
 import { E_WRITE } from '@mmkit/pgtable';
 import { countFrames, PG_DIRTY, testFlag } from '@mmkit/phys';
 import { VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from '@mmkit/vma';
 import { AT, builds, PAGE, RW, space } from './builds.ts';
-import type { Build } from './builds.ts';
+import type { Build, Hooks } from './builds.ts';
 import { Disk, fileApi, LATENCY, SHARED } from './files.ts';
 
 const RO = VM_READ | VM_MAYREAD | VM_MAYWRITE;
@@ -16,8 +16,9 @@ const LONG_WRITE = FOLL_LONGTERM | FOLL_WRITE;
 function setUp(
   name: string,
   build: Build,
+  hooks: Hooks = {},
 ): { s: ReturnType<typeof space>; disk: Disk; files: ReturnType<typeof fileApi> } {
-  const s = space(build);
+  const s = space(build, hooks);
   return { s, disk: new Disk(name, s), files: fileApi(name) };
 }
 
@@ -134,6 +135,21 @@ describe.each(builds)('%s: looking up pages of files', (name, build) => {
     s.touch(AT, 1, 0);
     expect(gup.getUserPagesUnlocked(s.mm, AT, 1, pages, FOLL_WRITE | FOLL_FORCE)).toBe(1);
     expect([pages[0] === inode.pages.get(0), inode.nrDirty]).toEqual([false, 0]);
+    gup.putUserPages(s.memory, pages, 1);
+  });
+
+  it('B.22 #25, C.1: the copy is gone between fault and lookup (MADV_DONTNEED): made once more, the file never written', () => {
+    let faults = 0;
+    const { s, disk } = setUp(name, build, {
+      after: (mm, result) => {
+        if (++faults < 4) zapPageRange(mm, AT, AT + PAGE);
+        return result;
+      },
+    });
+    const inode = disk.file();
+    disk.map(inode, AT, RO);
+    expect(s.locked(() => gup.getUserPages(s.mm, AT, 1, FOLL_WRITE | FOLL_FORCE, pages))).toBe(1);
+    expect([faults, pages[0] === inode.pages.get(0), inode.nrDirty]).toEqual([4, false, 0]);
     gup.putUserPages(s.memory, pages, 1);
   });
 

@@ -19,7 +19,7 @@ import { killTask, spawn, stepTask, TASK_DONE, TASK_WAITING } from '@mmkit/task'
 import { AT, builds, PAGE, schedBuilds, space } from './builds.ts';
 import type { Space } from './builds.ts';
 
-describe.each(builds)('%s: B.22', (_, build) => {
+describe.each(builds)('%s', (_, build) => {
   const { gup } = build;
 
   /** A process with 4 pages, of which the first `n` were written to. */
@@ -36,14 +36,14 @@ describe.each(builds)('%s: B.22', (_, build) => {
     return pages[0]!;
   }
 
-  it('#5: pin 1 exclusive anonymous page for writing: 1; refcount 1 to 1025; acquired +1', () => {
+  it('B.22 #5: pin 1 exclusive anonymous page for writing: 1; refcount 1 to 1025; acquired +1', () => {
     const s = process(1);
     const pfn = pinOne(s, FOLL_WRITE);
     expect(pfn).toBe(s.entry(AT).pfn);
     expect([s.refs(pfn), s.maps(pfn), s.phys.nrFollPinAcquired]).toEqual([1025, 1, 1]);
   });
 
-  it('#6: then fork: the child gets a copy; the parent stays writable, its page at 1025', () => {
+  it('B.22 #6: then fork: the child gets a copy; the parent stays writable, its page at 1025', () => {
     const s = process(1);
     const pfn = pinOne(s, FOLL_WRITE);
     const before = s.raw(AT);
@@ -55,14 +55,14 @@ describe.each(builds)('%s: B.22', (_, build) => {
     expect([s.refs(pfn), s.maps(pfn)]).toEqual([1025, 1]);
   });
 
-  it('#7: then the parent writes: same page', () => {
+  it('B.22 #7: then the parent writes: same page', () => {
     const s = process(1);
     const pfn = pinOne(s, FOLL_WRITE);
     s.fork();
     expect(s.touch(AT, 1)).toEqual([pfn]);
   });
 
-  it('#8: GET instead of PIN, fork, the parent writes: it gets a copy, the holder keeps the old page', () => {
+  it('B.22 #8: GET instead of PIN, fork, the parent writes: it gets a copy, the holder keeps the old page', () => {
     const s = process(1);
     const pages = new Uint32Array(1);
     s.locked(() => gup.getUserPages(s.mm, AT, 1, FOLL_WRITE, pages));
@@ -74,7 +74,7 @@ describe.each(builds)('%s: B.22', (_, build) => {
   });
 
   it.each(['pinUserPages', 'pinUserPagesFast'] as const)(
-    '#9: read-only %s of a page shared by fork: a new exclusive page, the child keeps the old',
+    'B.22 #9: read-only %s of a page shared by fork: a new exclusive page, the child keeps the old',
     (name) => {
       const s = process(1);
       const old = s.entry(AT).pfn;
@@ -92,7 +92,7 @@ describe.each(builds)('%s: B.22', (_, build) => {
   );
 
   it.each(['getUserPages', 'getUserPagesFast'] as const)(
-    '#10: read-only %s of the same: the old shared page',
+    'B.22 #10: read-only %s of the same: the old shared page',
     (name) => {
       const s = process(1);
       const old = s.entry(AT).pfn;
@@ -104,7 +104,7 @@ describe.each(builds)('%s: B.22', (_, build) => {
     },
   );
 
-  it('#13: pin_user_pages_fast in the middle of a fork (sequence odd): the fast walk takes nothing', () => {
+  it('B.22 #13: pin_user_pages_fast in the middle of a fork (sequence odd): the fast walk takes nothing', () => {
     const s = process(2);
     s.mm.words[MM_WRITE_PROTECT_SEQ] = 1;
     expect(gup.pinUserPagesFast(s.mm, AT, 2, FOLL_WRITE, new Uint32Array(2))).toBe(2);
@@ -118,7 +118,7 @@ describe.each(builds)('%s: B.22', (_, build) => {
     expect([s.memory.stat.gupFast, s.memory.stat.gupSlow]).toEqual([2, 0]);
   });
 
-  it('#18: SIGKILL in the retry loop, 2 pages done: 2', () => {
+  it('B.22 #18: SIGKILL in the retry loop, 2 pages done: 2', () => {
     let faults = 0;
     const s = space(build, {
       before: (mm) => {
@@ -150,7 +150,7 @@ describe.each(builds)('%s: B.22', (_, build) => {
     expect(mmapIsLocked(s.mm)).toBe(false);
   });
 
-  it('#19: get_user_pages_unlocked killed while it waits for mmap_lock: -EAGAIN', () => {
+  it('B.22 #19: get_user_pages_unlocked killed while it waits for mmap_lock: -EAGAIN', () => {
     const s = process(0);
     // Somebody else is the writer.
     const boot = s.sched.current;
@@ -173,7 +173,7 @@ describe.each(builds)('%s: B.22', (_, build) => {
     expect(s.killed(() => s.locked(() => gup.getUserPages(s.mm, AT, 1, 0, pages)))).toBe(-EINTR);
   });
 
-  it('#20: FOLL_NOFAULT on an absent page: -EFAULT, or a short count; nothing is faulted in', () => {
+  it('B.22 #20: FOLL_NOFAULT on an absent page: -EFAULT, or a short count; nothing is faulted in', () => {
     const s = process(2);
     const faults = s.memory.stat.pgfault;
     const calls = {
@@ -194,13 +194,13 @@ describe.each(builds)('%s: B.22', (_, build) => {
     expect(s.memory.stat.pgfault).toBe(faults);
   });
 
-  it('#20: FOLL_NOFAULT does not unshare either', () => {
+  it('B.22 #20: FOLL_NOFAULT does not unshare either', () => {
     const s = process(1);
     s.fork();
     expect(gup.pinUserPagesFast(s.mm, AT, 1, FOLL_NOFAULT, new Uint32Array(1))).toBe(-EFAULT);
   });
 
-  it('#23: a fast range that ends above TASK_SIZE_MAX: -EFAULT; one that wraps: -EOVERFLOW', () => {
+  it('B.22 #23: a fast range that ends above TASK_SIZE_MAX: -EFAULT; one that wraps: -EOVERFLOW', () => {
     const s = process(1);
     const end = s.memory.format.taskSize;
     s.map(end - 2 * PAGE, 2);
@@ -218,7 +218,7 @@ describe.each(builds)('%s: B.22', (_, build) => {
     expect(s.memory.stat.pgfault).toBe(2);
   });
 
-  it('#24: unpinning a zero page, which was never counted, changes nothing', () => {
+  it('B.22 #24: unpinning a zero page, which was never counted, changes nothing', () => {
     const s = process(0);
     const pages = new Uint32Array(2);
     expect(s.locked(() => gup.pinUserPages(s.mm, AT, 2, 0, pages))).toBe(2);
@@ -228,7 +228,7 @@ describe.each(builds)('%s: B.22', (_, build) => {
     expect([s.refs(zero), s.phys.nrFollPinAcquired, s.phys.nrFollPinReleased]).toEqual([1, 0, 0]);
   });
 
-  it('#30: an mm that has pinned, and a page with 1100 plain references: fork copies it', () => {
+  it('B.22 #30: an mm that has pinned, and a page with 1100 plain references: fork copies it', () => {
     const s = process(2);
     pinOne(s, FOLL_WRITE);
     const { pfn } = s.entry(AT + PAGE);
@@ -251,8 +251,8 @@ describe.each(builds)('%s: B.22', (_, build) => {
   });
 });
 
-describe.each(schedBuilds)('%s: B.22, step by step', (_, build) => {
-  it('#13: mid-fork the fast walk gives up, and the slow one waits for mmap_lock', () => {
+describe.each(schedBuilds)('%s, step by step', (_, build) => {
+  it('B.22 #13: mid-fork the fast walk gives up, and the slow one waits for mmap_lock', () => {
     const s = space(build);
     s.map(AT, 2);
     s.touch(AT, 2);
@@ -267,7 +267,7 @@ describe.each(schedBuilds)('%s: B.22, step by step', (_, build) => {
     expect(s.memory.stat.gupSlow).toBe(2);
   });
 
-  it('#13: killed while it waits: -EAGAIN', () => {
+  it('B.22 #13: killed while it waits: -EAGAIN', () => {
     const s = space(build);
     s.map(AT, 1);
     mmapWriteTrylock(s.mm);
@@ -277,7 +277,7 @@ describe.each(schedBuilds)('%s: B.22, step by step', (_, build) => {
     expect(finish(s, task)).toBe(-EAGAIN);
   });
 
-  it('#14: the sequence changes during the fast walk: all its pins are undone, the slow path takes them again', () => {
+  it('B.22 #14: the sequence changes during the fast walk: all its pins are undone, the slow path takes them again', () => {
     const s = space(build);
     s.map(AT, 3);
     const pfns = s.touch(AT, 3);

@@ -35,7 +35,7 @@ describe.each(builds)('%s: remote', (_, build) => {
     expect([locked.value, s.refs(pages[0]!)]).toEqual([1, 1025]);
   });
 
-  it('B.2: `locked` that says not held, and internal flags: -EINVAL from get, 0 from pin, nothing touched', () => {
+  it('B.2, B.22 #4: `locked` that says not held, and internal flags: -EINVAL from get, 0 from pin, nothing touched', () => {
     const s = space(build);
     s.map(AT, 1);
     const pages = new Uint32Array(1).fill(7);

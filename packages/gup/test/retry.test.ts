@@ -148,15 +148,19 @@ describe.each(builds)('%s: VM_FAULT_RETRY', (_, build) => {
     }
   });
 
-  it('FOLL_INTERRUPTIBLE: any signal may end the wait', () => {
+  it('B.22 #21: FOLL_INTERRUPTIBLE: any signal may end the wait of the fault, without it a fatal one only', () => {
     const { s, seen } = waiting(build, []);
     gup.getUserPagesUnlocked(s.mm, AT, 1, new Uint32Array(1), FOLL_INTERRUPTIBLE);
-    expect(seen).toEqual([[0, UNLOCKED | FAULT_FLAG_INTERRUPTIBLE]]);
+    gup.getUserPagesUnlocked(s.mm, AT + PAGE, 1, new Uint32Array(1), 0);
+    expect(seen).toEqual([
+      [0, UNLOCKED | FAULT_FLAG_INTERRUPTIBLE],
+      [1, UNLOCKED],
+    ]);
   });
 });
 
 describe.each(builds)('%s: VM_FAULT_COMPLETED', (_, build) => {
-  it('the fault is done and the lock gone: taken again, looked up again, no second fault', () => {
+  it('B.22 #26: the fault is done and the lock gone: taken again, looked up again, no second fault', () => {
     const faults: number[] = [];
     const s = space(build, {
       before(_mm, address) {
@@ -271,7 +275,7 @@ describe.each(builds)('%s: B.4, vm_fault_to_errno', (_, build) => {
     expect(get(AT + PAGE)).toBe(1);
   });
 
-  it('a fault handler that never gets anywhere is asked again each time (B.22 #25)', () => {
+  it('B.22 #25: a fault after which the page is not there is asked for again, as often as it takes', () => {
     let faults = 0;
     const s = space(build, { before: () => (++faults < 5 ? 0 : null) });
     s.map(AT, 1);

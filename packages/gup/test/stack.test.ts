@@ -46,7 +46,7 @@ describe.each(builds)('%s: stacks', (_, build: Build) => {
     }
   });
 
-  it('A.16 #27, B.4: since 6.5 GUP never makes a stack grow: -EFAULT, by every call', () => {
+  it('A.16 #27, B.22 #22, B.4: since 6.5 GUP never makes a stack grow: -EFAULT, by every call', () => {
     const s = stackAt(linux6_18);
     const { gup } = build;
     const one = new Uint32Array(1);
@@ -58,6 +58,7 @@ describe.each(builds)('%s: stacks', (_, build: Build) => {
     expect(gup.getUserPagesFast(s.mm, at, 1, FOLL_WRITE, one)).toBe(-EFAULT);
     expect(s.locked(() => gup.pinUserPages(s.mm, at, 1, FOLL_WRITE, one))).toBe(-EFAULT);
     expect(gup.pinUserPagesFast(s.mm, at, 1, FOLL_WRITE, one)).toBe(-EFAULT);
+    expect(gup.pinUserPagesFast(s.mm, AT - 65536, 1, FOLL_WRITE, one)).toBe(-EFAULT);
     expect(s.locked(() => gup.faultinPageRange(s.mm, at, AT, true, { value: 1 }))).toBe(-ENOMEM);
     expect(s.locked(() => gup.fixupUserFault(s.mm, at, FAULT_FLAG_WRITE, null))).toBe(-EFAULT);
     gup.mmPopulate(s.mm, at, PAGE);

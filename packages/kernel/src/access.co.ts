@@ -18,6 +18,7 @@ import {
   tlbLookup,
 } from '@mmkit/pgtable';
 import { readBytes, writeBytes } from '@mmkit/phys';
+import { noted, writes } from '@mmkit/task';
 import { beginInstruction, endInstruction } from './instruction.ts';
 import type { Machine } from './machine.ts';
 import { handlePageFault } from './page-fault.co.ts';
@@ -72,7 +73,7 @@ export function* moveBytes(
     const here = address + done;
     const inPage = here % phys.pageSize;
     const part = Math.min(phys.pageSize - inPage, length - done);
-    yield P_ACCESS;
+    yield writes(memory.sched, P_ACCESS, process.mm.words, MM_CPUMASK);
     beginInstruction(memory);
     const pfn = translateOnCpu(machine, process, here, access);
     if (pfn < 0) {
@@ -81,12 +82,24 @@ export function* moveBytes(
       if (error !== 0) return error;
       continue;
     }
-    yield P_ACCESS_DATA;
+    yield noted(memory.sched, P_ACCESS_DATA);
     move(phys, pfn, inPage, bytes, at + done, part);
     endInstruction(memory);
     done += part;
   }
   return 0;
+}
+
+/**
+ * A CPU translates an address that no instruction asks for, as it may at any time (prefetch, speculation): the walk sets
+ * accessed, and the CPU keeps the translation until it is flushed. No byte moves; where the tables allow no read, nothing
+ * happens. True when it has a translation now.
+ */
+export function* speculate(machine: Machine, process: Process, address: number): Task<boolean> {
+  checkAlive(process);
+  checkAddress('address', address);
+  yield P_ACCESS;
+  return translateOnCpu(machine, process, address, ACCESS_READ | ACCESS_USER) >= 0;
 }
 
 /** The frame of `address` by the TLB, or by a walk, which fills it; a negated fault kind when there is none. */

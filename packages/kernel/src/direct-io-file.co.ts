@@ -39,9 +39,6 @@ import type { Machine } from './machine.ts';
 import { Process } from './process.ts';
 import { clearUser } from './user-copy.co.ts';
 
-/** The pages of the cache could not be dropped: the write goes through it (Linux's ENOTBLK). */
-const USE_CACHE = 1;
-
 /**
  * Reads `length` bytes at byte `offset` of the file into the process's memory at `address`. Result: bytes read, fewer at
  * the end of the file (the rest of the buffer is zeroed all the same), 0 at or beyond it; or -EBADF (not open for reading),
@@ -85,7 +82,9 @@ export function* directReadFile(
 /**
  * Writes `length` bytes of the process at `address` to byte `offset` of the file, which gets blocks where it has holes and
  * grows. Result: `length`, or -EBADF (not open for writing), -ENOSPC, and as of `directWrite`; after an error blocks that
- * held data may have been written in part, holes still read as zeros, and the size is what it was.
+ * held data may have been written in part, holes still read as zeros, and the size is what it was. But a bad page of the
+ * buffer inside a new block: what lies before it has been written, the file has grown to there, and what is left goes
+ * through the page cache, whose result, most often -EFAULT, is the call's.
  */
 export function* directWriteFile(
   machine: Machine,
@@ -117,8 +116,10 @@ export function* directWriteFile(
     upWrite(sched, inode.iRwsem);
   }
   const { pagesPinned } = io;
-  if (outcome !== USE_CACHE) return { result: outcome === 0 ? length : outcome, pagesPinned };
-  return { result: yield* writeThroughCache(machine, process, file, offset, address, length), pagesPinned };
+  if (outcome < 0 || outcome === length) return { result: outcome, pagesPinned };
+  const left = length - outcome;
+  const written = yield* writeThroughCache(machine, process, file, offset + outcome, address + outcome, left);
+  return { result: written < 0 ? written : outcome + written, pagesPinned };
 }
 
 /** True when all of [offset, offset + length) holds data already, so that neither blocks nor size change. */
@@ -131,7 +132,7 @@ function isOverwrite(inode: Inode, offset: number, length: number): boolean {
   return true;
 }
 
-/** The write itself, i_rwsem held: 0, a negative errno, or USE_CACHE. */
+/** The write itself, i_rwsem held: bytes written, a negative errno; fewer than `length`: the rest goes through the cache. */
 function* writeBlocks(
   io: DirectIo,
   process: Process,
@@ -148,13 +149,23 @@ function* writeBlocks(
   if (error !== 0) return error;
   const busy = yield* invalidateInodePages2Range(inode, first, end);
   if (isMisaligned(io.device, offset, address, length)) return -EINVAL;
-  if (busy !== 0) return USE_CACHE;
-  for (let index = first; index < end && io.error === 0; index++) io.error = Math.min(allocateBlock(inode, index), 0);
+  if (busy !== 0) return 0;
+  const made = new Set<number>();
+  for (let index = first; index < end && io.error === 0; index++) {
+    if (!inode.blocks.has(index)) made.add(index);
+    io.error = Math.min(allocateBlock(inode, index), 0);
+  }
   if (io.error === 0) io.error = yield* zeroEdges(inode, offset, offset + length);
   while (io.error === 0 && io.submitted < length) {
     const at = io.submitted;
     const run = mapExtent(inode, offset + at, length - at, allocateBlock);
     yield* submitBlocks(io, process.mm, run.offset, address + at, run.length, options);
+  }
+  if (io.error === -EFAULT && endsInNewBlock(inode, offset, offset + io.submitted)) {
+    const at = offset + io.submitted;
+    const inBlock = at % pageSize;
+    const kept = isUnwritten(inode, Math.floor(at / pageSize), made) ? 0 : inBlock;
+    io.error = yield* zeroOnDevice(inode, at - inBlock + kept, pageSize - kept);
   }
   const { result } = yield* finishDirectIo(io);
   if (result < 0) {
@@ -163,9 +174,33 @@ function* writeBlocks(
   }
   // What was cached meanwhile is old.
   yield* invalidateInodePages2Range(inode, first, end);
-  for (let index = first; index < end; index++) markWritten(inode, index);
-  inode.size = Math.max(inode.size, offset + length);
-  return 0;
+  const written = offset + result;
+  for (let index = first; index * pageSize < written; index++) markWritten(inode, index);
+  inode.size = Math.max(inode.size, written);
+  return result;
+}
+
+/**
+ * A bad page of the buffer ended the write at `at`, within a block whose rest is zeroed. Zeroing it makes Linux forget the
+ * error, and what is left goes through the cache (measured on 6.18, ext4); a write that ends with a block, or in one that
+ * held data before the end of the file, is -EFAULT.
+ */
+function endsInNewBlock(inode: Inode, from: number, at: number): boolean {
+  const { pageSize } = inode.files.phys;
+  if (at === from || at % pageSize === 0) return false;
+  return at >= inode.size || mapBlock(inode, Math.floor(at / pageSize)) < 0;
+}
+
+/**
+ * True when Linux looks at the block at `index` once more and takes it for unwritten, so that it zeroes what was just
+ * written there too. `made`: the blocks of this write; those that begin at or behind the end of the file are no unwritten ones.
+ */
+function isUnwritten(inode: Inode, index: number, made: ReadonlySet<number>): boolean {
+  if (mapBlock(inode, index) >= 0) return false;
+  if (!made.has(index)) return true;
+  let start = index;
+  while (made.has(start - 1)) start--;
+  return start * inode.files.phys.pageSize < inode.size;
 }
 
 /** Zeroes what [from, to) leaves of a new block at either end (iomap_dio_zero): 0, or a negative errno. */
@@ -190,7 +225,7 @@ function* zeroOnDevice(inode: Inode, pos: number, length: number): Task<number> 
   return yield* waitBio(device, bio);
 }
 
-/** The write by the page cache, then written back and dropped (what ext4 does after ENOTBLK). */
+/** The write by the page cache, then written back and dropped: what ext4 does after ENOTBLK, or a short write. */
 function* writeThroughCache(
   machine: Machine,
   process: Process,

@@ -12,7 +12,8 @@ export {
 } from './process.ts';
 export { createProcess, exitProcess, forkProcess } from './process.gen.ts';
 export type { ForkedProcess } from './process.gen.ts';
-export { load, store } from './access.gen.ts';
+export { load, speculate, store } from './access.gen.ts';
+export { DIRTY_WRITEBACK_INTERVAL, deviceRead, deviceWrite, flusher, writebackDirty } from './agents.gen.ts';
 export { peekBytes, translate } from './peek.ts';
 export { DEFAULT_BIO_PAGES, DEFAULT_QUEUE_DEPTH, DirectIo } from './direct-io.ts';
 export type { DirectIoOptions, DirectIoResult } from './direct-io.ts';
@@ -33,6 +34,7 @@ export {
 export { createIoUring, fixedBufferRead, fixedBufferWrite, IoUring, RegisteredBuffer } from './io-uring.ts';
 export { registerBuffers, unregisterBuffers } from './io-uring.gen.ts';
 export type { IoVec } from './io-uring.gen.ts';
+export { PIPE_LOCK } from './lock-order.ts';
 export { createPipe, DEFAULT_PIPE_SLOTS, destroyPipe, Pipe, PipeBuffer } from './pipe.ts';
 export { pipeRead, vmsplice } from './pipe.gen.ts';
 export { procMemRead, procMemWrite } from './proc-mem.gen.ts';

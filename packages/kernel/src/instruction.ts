@@ -5,11 +5,16 @@
  * point of its own, and a mark in `memory.accessing`.
  */
 import type { Memory } from '@mmkit/aspace';
-import { localIrqRestore } from '@mmkit/task';
+import { localIrqRestore, noteRead, noteWrite } from '@mmkit/task';
 
 /** The current task begins an instruction. */
 export function beginInstruction(memory: Memory): void {
-  const task = memory.sched.current;
+  const { sched } = memory;
+  const task = sched.current;
+  if (sched.footprint !== null) {
+    noteWrite(sched, task.cpu);
+    noteRead(sched, sched.rcuWait);
+  }
   task.cpu.irqOwner = task;
   task.cpu.irqDepth++;
   task.rcuDepth++;

@@ -8,7 +8,8 @@ import type { Policy } from '@mmkit/aspace';
 import { x86_64 } from '@mmkit/pgtable';
 import type { Format } from '@mmkit/pgtable';
 import { MAX_FRAMES, MIN_FRAMES } from '@mmkit/phys';
-import { createSched, Sched } from '@mmkit/task';
+import { createSched, Lockdep, MMAP_LOCK, registerLockOrder, Sched } from '@mmkit/task';
+import { PIPE_LOCK } from './lock-order.ts';
 import { Process } from './process.ts';
 
 export class Machine {
@@ -40,17 +41,20 @@ export interface MachineOptions {
   readonly policy?: Policy;
   /** Where every step of every task is recorded (default: nowhere). */
   readonly trace?: TraceRing;
+  /** Checks the order in which locks are taken, and is told that of E.4 (default: nobody checks). */
+  readonly lockdep?: Lockdep;
   /** Told where Linux would warn and go on (default: nobody). */
   readonly warn?: (what: string) => void;
 }
 
 /** Makes a machine without processes. RangeError for bad options. */
 export function createMachine(options: MachineOptions): Machine {
-  const { ramBytes, cpus = 1, format = x86_64, policy = linux6_18, trace, warn = () => {} } = options;
+  const { ramBytes, cpus = 1, format = x86_64, policy = linux6_18, trace, lockdep, warn = () => {} } = options;
   const pageSize = 2 ** format.pageShift;
   checkInteger('ramBytes', ramBytes, MIN_FRAMES * pageSize, MAX_FRAMES * pageSize);
   if (ramBytes % pageSize !== 0) throw new RangeError(`ramBytes: expected a multiple of ${pageSize}, got ${ramBytes}`);
-  const sched = createSched(trace === undefined ? { cpus } : { cpus, trace });
+  const sched = createSched({ cpus, ...(trace !== undefined && { trace }), ...(lockdep !== undefined && { lockdep }) });
   const memory = createMemory({ sched, frames: ramBytes / pageSize, format, policy, warn });
+  if (lockdep !== undefined) registerLockOrder(lockdep, [PIPE_LOCK, MMAP_LOCK]);
   return new Machine(sched, memory);
 }

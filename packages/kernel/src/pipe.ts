@@ -5,6 +5,7 @@
 import { checkInteger, FOLL_GET } from '@mmkit/base';
 import { gupPutFolio } from '@mmkit/phys';
 import { Mutex } from '@mmkit/task';
+import { PIPE_LOCK } from './lock-order.ts';
 import { Machine } from './machine.ts';
 
 /** Slots of a pipe unless told otherwise (PIPE_DEF_BUFFERS). */
@@ -39,7 +40,7 @@ export class Pipe {
     this.machine = machine;
     this.slots = slots;
     this.buffers = [];
-    this.lock = new Mutex('pipe');
+    this.lock = new Mutex('pipe', PIPE_LOCK);
   }
 }
 

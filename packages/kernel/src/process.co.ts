@@ -3,6 +3,7 @@ import type { Task } from '@mmkit/base';
 import { createMm } from '@mmkit/gup/sched';
 import { dupMm, exitMm } from '@mmkit/mm/sched';
 import type { Mm } from '@mmkit/aspace';
+import { noteWrite } from '@mmkit/task';
 import type { Machine } from './machine.ts';
 import { checkAlive, Process } from './process.ts';
 
@@ -34,11 +35,13 @@ export function* forkProcess(machine: Machine, parent: Process): Task<ForkedProc
 export function* exitProcess(machine: Machine, process: Process): Task<void> {
   checkAlive(process);
   process.exited = true;
+  noteWrite(machine.sched, machine.processes);
   machine.processes.delete(process.pid);
   yield* exitMm(process.mm);
 }
 
 function addProcess(machine: Machine, mm: Mm, parent: Process | null): Process {
+  noteWrite(machine.sched, machine.processes);
   const process = new Process(machine.nextPid++, mm, parent);
   machine.processes.set(process.pid, process);
   return process;

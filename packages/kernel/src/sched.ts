@@ -12,7 +12,8 @@ export {
 } from './process.ts';
 export { createProcess, exitProcess, forkProcess } from './process.co.ts';
 export type { ForkedProcess } from './process.co.ts';
-export { load, store } from './access.co.ts';
+export { load, speculate, store } from './access.co.ts';
+export { DIRTY_WRITEBACK_INTERVAL, deviceRead, deviceWrite, flusher, writebackDirty } from './agents.co.ts';
 export { peekBytes, translate } from './peek.ts';
 export { DEFAULT_BIO_PAGES, DEFAULT_QUEUE_DEPTH, DirectIo } from './direct-io.ts';
 export type { DirectIoOptions, DirectIoResult } from './direct-io.ts';
@@ -33,6 +34,7 @@ export {
 export { createIoUring, fixedBufferRead, fixedBufferWrite, IoUring, RegisteredBuffer } from './io-uring.ts';
 export { registerBuffers, unregisterBuffers } from './io-uring.co.ts';
 export type { IoVec } from './io-uring.co.ts';
+export { PIPE_LOCK } from './lock-order.ts';
 export { createPipe, DEFAULT_PIPE_SLOTS, destroyPipe, Pipe, PipeBuffer } from './pipe.ts';
 export { pipeRead, vmsplice } from './pipe.co.ts';
 export { procMemRead, procMemWrite } from './proc-mem.co.ts';

@@ -14,7 +14,7 @@ import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '@mmkit/mm';
 import { arm64, x86_64 } from '@mmkit/pgtable';
 import type { Format } from '@mmkit/pgtable';
 import { countFrames } from '@mmkit/phys';
-import { describeWaiters, isRunnable, runPending, runTask, stepTask } from '@mmkit/task';
+import { createLockdep, describeWaiters, isRunnable, runPending, runTask, stepTask } from '@mmkit/task';
 import type { Sched, Task } from '@mmkit/task';
 
 type Modules = typeof plain & typeof mmPlain & typeof gupPlain;
@@ -50,7 +50,11 @@ export function drive(module: object): object {
 }
 
 function withFormat(modules: Modules, format: Format): Api {
-  return { ...modules, format, createMachine: (options) => modules.createMachine({ format, ...options }) };
+  return {
+    ...modules,
+    format,
+    createMachine: (options) => modules.createMachine({ format, lockdep: createLockdep(), ...options }),
+  };
 }
 
 const plainModules: Modules = { ...gupPlain, ...mmPlain, ...plain };

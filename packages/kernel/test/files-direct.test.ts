@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EBADF, EFAULT, EINVAL, EIO, ENOSPC } from '@mmkit/base';
 import { BIO_READ, BIO_WRITE, OpenFile } from '@mmkit/filemap';
-import { MAP_FIXED, MAP_SHARED } from '@mmkit/mm';
+import { MAP_FIXED, MAP_SHARED, PROT_WRITE } from '@mmkit/mm';
 import { countFrames, PG_DIRTY, testFlag } from '@mmkit/phys';
 import { isLocked } from '@mmkit/rwsem';
 import { ANON, builds, PAGE, pattern, RW } from './builds.ts';
@@ -211,6 +211,76 @@ describe.each(builds)('%s build: O_DIRECT writes to files', (name, api) => {
     expect(contents(b, file.inode)).toEqual(new Uint8Array(2 * PAGE));
     expect(writeDirect(b, file, 2 * PAGE, end - PAGE, 2 * PAGE)[0]).toBe(-EFAULT);
     expect([file.inode.size, [...file.inode.blocks.keys()]]).toEqual([2 * PAGE, [0, 1]]);
+    quiet(b, file);
+  });
+
+  it('6.18: a bad page where a new block beyond the end is half written: -EFAULT, but the file has grown up to there', () => {
+    const b = filesBench(name, api);
+    const file = api.createDiskFile(b.machine, b.device, { size: 2 * PAGE, offset: 0 });
+    const end = b.address + BUFFER * PAGE;
+    fill(b, end - 2 * PAGE, pattern(2 * PAGE, 5));
+    const [result, pages] = writeDirect(b, file, PAGE, end - 2 * PAGE + 512, 3 * PAGE);
+    expect([result, pages]).toEqual([-EFAULT, 2]);
+    // What is left went through the cache, which copied nothing and left a dirty page.
+    expect([file.inode.size, stat(b, file)]).toEqual([3 * PAGE - 512, [1, 1]]);
+    const want = Uint8Array.from([...pattern(PAGE, 3), ...pattern(2 * PAGE, 5).slice(512)]);
+    expect(contents(b, file.inode)).toEqual(want);
+    expect(api.ftruncate(file, 3 * PAGE)).toBe(0);
+    expect(contents(b, file.inode).subarray(3 * PAGE - 512)).toEqual(new Uint8Array(512));
+    quiet(b, file);
+  });
+
+  it.each([
+    ['with a block', 2 * PAGE, 0],
+    ['in a block that held data', 0, 512],
+  ])('6.18: not when it ends %s: -EFAULT, the size as it was', (_where, offset, inPage) => {
+    const b = filesBench(name, api);
+    const file = api.createDiskFile(b.machine, b.device, { size: 2 * PAGE, offset: 0 });
+    const end = b.address + BUFFER * PAGE;
+    expect(writeDirect(b, file, offset, end - PAGE + inPage, 2 * PAGE)).toEqual([-EFAULT, 1]);
+    expect([file.inode.size, stat(b, file)]).toEqual([2 * PAGE, [0, 0]]);
+    quiet(b, file);
+  });
+
+  it.each([
+    ['inside the file', 6, false],
+    ['behind its end', 2, true],
+  ])(
+    '6.18: a hole of the file that ends %s: the block half written is zeroed again, those before hold data',
+    (_, pages, grows) => {
+      const b = filesBench(name, api);
+      const file = api.createDiskFile(b.machine, b.device, { size: pages * PAGE });
+      const end = b.address + BUFFER * PAGE;
+      fill(b, end - 2 * PAGE, pattern(2 * PAGE, 5));
+      expect(writeDirect(b, file, PAGE, end - 2 * PAGE + 512, 3 * PAGE)[0]).toBe(-EFAULT);
+      expect([file.inode.size, stat(b, file)]).toEqual([grows ? 3 * PAGE - 512 : pages * PAGE, [1, 1]]);
+      const want = new Uint8Array(file.inode.size);
+      want.set(pattern(2 * PAGE, 5).slice(512, PAGE + 512), PAGE);
+      expect(contents(b, file.inode)).toEqual(want);
+      quiet(b, file);
+    },
+  );
+
+  it('6.18: room set aside before is zeroed again too, when it was not written to', () => {
+    const b = filesBench(name, api);
+    const file = api.createDiskFile(b.machine, b.device);
+    expect(api.fallocate(file, 0, 0, 4 * PAGE)).toBe(0);
+    const end = b.address + BUFFER * PAGE;
+    fill(b, end - PAGE, pattern(PAGE, 5));
+    expect(writeDirect(b, file, 0, end - PAGE + 512, 2 * PAGE)[0]).toBe(-EFAULT);
+    expect(contents(b, file.inode)).toEqual(new Uint8Array(4 * PAGE));
+  });
+
+  it('6.18: memory that can be loaded but not pinned for reading: what is left is copied, and all is written', () => {
+    const b = filesBench(name, api);
+    const file = api.createDiskFile(b.machine, b.device);
+    fill(b, b.address, pattern(PAGE, 5));
+    expect(api.mprotect(b.process.mm, b.address + PAGE, 2 * PAGE, PROT_WRITE)).toBe(0);
+    expect(writeDirect(b, file, 0, b.address + 512, 2 * PAGE)).toEqual([2 * PAGE, 1]);
+    expect([file.inode.size, stat(b, file)]).toEqual([2 * PAGE, [0, 0]]);
+    const want = new Uint8Array(2 * PAGE);
+    want.set(pattern(PAGE, 5).subarray(512));
+    expect(contents(b, file.inode)).toEqual(want);
     quiet(b, file);
   });
 

@@ -23,7 +23,7 @@ import {
   PROT_READ,
 } from '@mmkit/mm/sched';
 import { countFrames } from '@mmkit/phys';
-import { runTask, spawn } from '@mmkit/task';
+import { createLockdep, runTask, spawn } from '@mmkit/task';
 import { ANON, formats, PAGE, runRandomly, RW, testedFormat } from './builds.ts';
 
 /** Pages of a huge page. */
@@ -105,7 +105,12 @@ describe.each(formats)('%s: property: random programs of two tasks on huge pages
   it('leave every rule of checkMachine true, no lock held, nobody waiting, and leak nothing but the huge zero page', () => {
     fc.assert(
       fc.property(fc.tuple(ops, ops), fc.integer(), (programs, seed) => {
-        const machine = createMachine({ ramBytes: 16 * HUGE, cpus: 2, format: testedFormat() });
+        const machine = createMachine({
+          ramBytes: 16 * HUGE,
+          cpus: 2,
+          format: testedFormat(),
+          lockdep: createLockdep(),
+        });
         const process = createProcess(machine)!;
         runTask(machine.sched, mmap(process.mm, AT, 2 * HUGE, RW, ANON | MAP_FIXED));
         runTask(machine.sched, madvise(process.mm, AT, 2 * HUGE, MADV_HUGEPAGE));

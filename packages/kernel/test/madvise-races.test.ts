@@ -21,7 +21,7 @@ import {
   MREMAP_MAYMOVE,
 } from '@mmkit/mm/sched';
 import { countFrames, readBytes } from '@mmkit/phys';
-import { describeWaiters, isRunnable, runPending, runTask, spawn, stepTask } from '@mmkit/task';
+import { createLockdep, describeWaiters, isRunnable, runPending, runTask, spawn, stepTask } from '@mmkit/task';
 import { vmaLookup } from '@mmkit/vma';
 import { ANON, formats, PAGE, RW, testedFormat } from './builds.ts';
 
@@ -32,7 +32,7 @@ const seeds = fc.integer();
 
 /** A machine of two CPUs with a process whose PAGES pages at FROM hold 1s. */
 function bench(flags: number = ANON): { machine: Machine; process: Process } {
-  const machine = createMachine({ ramBytes: 256 * PAGE, cpus: 2, format: testedFormat() });
+  const machine = createMachine({ ramBytes: 256 * PAGE, cpus: 2, format: testedFormat(), lockdep: createLockdep() });
   const process = createProcess(machine)!;
   runTask(machine.sched, mmap(process.mm, FROM, PAGES * PAGE, RW, flags | MAP_FIXED));
   fill(machine, process, FROM, 1);

@@ -5,7 +5,7 @@ import { createMachine, createProcess, processVmReadv, processVmWritev, store } 
 import { MADV_DONTNEED, PROT_NONE, PROT_READ } from '@mmkit/mm';
 import { mmap } from '@mmkit/mm/sched';
 import { countFrames, PG_DIRTY, testFlag } from '@mmkit/phys';
-import { runAll, runTask, spawn } from '@mmkit/task';
+import { createLockdep, runAll, runTask, spawn } from '@mmkit/task';
 import { ANON, builds, Cpu, endAll, formats, PAGE, pattern, RW, setUp, testedFormat, thrown } from './builds.ts';
 
 describe.each(builds)("%s build: another process's memory", (_name, api) => {
@@ -92,7 +92,7 @@ describe.each(builds)("%s build: another process's memory", (_name, api) => {
 
 describe.each(formats)("%s: A.10: since 5.9 a fault is the current task's, whoever's memory it is", () => {
   it('an access and GUP count alike; what ends in a signal or an error does not count', () => {
-    const machine = createMachine({ ramBytes: 256 * PAGE, format: testedFormat() });
+    const machine = createMachine({ ramBytes: 256 * PAGE, format: testedFormat(), lockdep: createLockdep() });
     const process = createProcess(machine)!;
     const address = runTask(machine.sched, mmap(process.mm, 0, 4 * PAGE, RW, ANON));
     const bytes = new Uint8Array(3 * PAGE);

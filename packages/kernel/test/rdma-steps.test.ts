@@ -4,14 +4,14 @@ import { ENOMEM, P_HAS_PINNED, P_PINNED_VM, P_RDMA_KEY } from '@mmkit/base';
 import { allocPd, createMachine, createProcess, createRdmaDevice, deregMr, regMr } from '@mmkit/kernel/sched';
 import type { ProtectionDomain, RegMrResult } from '@mmkit/kernel/sched';
 import { mmap } from '@mmkit/mm/sched';
-import { runAll, runTask, spawn, stepTask, TASK_DONE } from '@mmkit/task';
+import { createLockdep, runAll, runTask, spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import type { SimTask } from '@mmkit/task';
 import { ANON, formats, PAGE, RW, testedFormat } from './builds.ts';
 import { ALL } from './rdma-bench.ts';
 
 /** A process with `buffer` pages and a limit as high. */
 function bench(buffer: number): { pd: ProtectionDomain; register: (pages: number) => SimTask } {
-  const machine = createMachine({ ramBytes: (buffer + 128) * PAGE, format: testedFormat() });
+  const machine = createMachine({ ramBytes: (buffer + 128) * PAGE, format: testedFormat(), lockdep: createLockdep() });
   const process = createProcess(machine)!;
   const address = runTask(machine.sched, mmap(process.mm, 0, buffer * PAGE, RW, ANON));
   process.rlimitMemlock = buffer * PAGE;

@@ -21,7 +21,7 @@ import {
 import type { Machine, Process } from '@mmkit/kernel';
 import { MADV_DONTNEED, madvise, MAP_FIXED, mmap, munmap } from '@mmkit/mm/sched';
 import { countFrames, pageRefCount } from '@mmkit/phys';
-import { isRunnable, runTask, spawn, stepTask, TASK_DONE } from '@mmkit/task';
+import { createLockdep, isRunnable, runTask, spawn, stepTask, TASK_DONE } from '@mmkit/task';
 import type { SimTask } from '@mmkit/task';
 import { ANON, formats, PAGE, runRandomly, RW, testedFormat } from './builds.ts';
 
@@ -41,6 +41,7 @@ function bench(policy: Policy = linux6_18): Bench {
     format: testedFormat(),
     policy,
     trace: createTraceRing(16),
+    lockdep: createLockdep(),
   });
   const process = createProcess(machine)!;
   const address = runTask(machine.sched, mmap(process.mm, 0, PAGES * PAGE, RW, ANON));

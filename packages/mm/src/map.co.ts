@@ -17,7 +17,7 @@ import {
   isAligned,
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { mayLock, Mm, mmapWriteUnlock } from '@mmkit/aspace';
+import { mayLock, MlockBatch, Mm, mmapWriteUnlock } from '@mmkit/aspace';
 import { fileRmap, mmapWriteLockKillable, vmaMergeNew } from '@mmkit/aspace/sched';
 import { createInode, OpenFile } from '@mmkit/filemap';
 import { mmPopulate } from '@mmkit/gup/sched';
@@ -74,12 +74,14 @@ export function* mmap(
   const size = alignUp(length, phys.pageSize);
   if (size > taskSize(mm)) return -ENOMEM;
   if ((yield* mmapWriteLockKillable(mm)) !== 0) return -EINTR;
+  mm.mlockBatch = new MlockBatch();
   const at = yield* mapLocked(mm, address, size, prot, flags, mapped, offset);
   mmapWriteUnlock(mm);
   const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE;
   if (at >= 0 && (populate || (flags & MAP_LOCKED) !== 0 || (mm.defFlags & VM_LOCKED) !== 0)) {
     yield* mmPopulate(mm, at, size);
   }
+  mm.mlockBatch = null;
   return at;
 }
 

@@ -5,7 +5,7 @@
  */
 import { alignUp, checkAddress, checkInteger, EFAULT, EINTR, EINVAL, ENOMEM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { Mm, mmapWriteUnlock } from '@mmkit/aspace';
+import { MlockBatch, Mm, mmapWriteUnlock } from '@mmkit/aspace';
 import { mmapWriteLockKillable, vmaMergeNew } from '@mmkit/aspace/sched';
 import type { OpenFile } from '@mmkit/filemap';
 import { mmPopulate } from '@mmkit/gup/sched';
@@ -51,12 +51,14 @@ export function* mremap(
   const problem = checkArguments(mm, call);
   if (problem !== 0) return problem;
   if ((yield* mmapWriteLockKillable(mm)) !== 0) return -EINTR;
+  mm.mlockBatch = new MlockBatch();
   const vma = vmaLookup(mm.vmas, address);
   const grown = call.newLength - call.oldLength;
   const locked = vma !== null && (vma.flags & VM_LOCKED) !== 0;
   const result = vma === null ? -EFAULT : yield* remap(mm, vma, call);
   mmapWriteUnlock(mm);
   if (result >= 0 && locked && grown > 0) yield* mmPopulate(mm, result + call.oldLength, grown);
+  mm.mlockBatch = null;
   return result;
 }
 

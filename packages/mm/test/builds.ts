@@ -12,7 +12,7 @@ import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '@m
 import { arm64, createDecoded, createEntry, ENTRY_LEAF, leafIndex, leafTable, readEntry, x86_64 } from '@mmkit/pgtable';
 import type { Format } from '@mmkit/pgtable';
 import { checkPhys, countFrames } from '@mmkit/phys';
-import { createSched, runTask } from '@mmkit/task';
+import { createLockdep, createSched, runTask } from '@mmkit/task';
 import type { Task } from '@mmkit/task';
 import { checkVmaTree, vmasIn } from '@mmkit/vma';
 import type { VmaTree } from '@mmkit/vma';
@@ -49,7 +49,7 @@ export const TASK_SIZE: number = 2 ** 47 - PAGE;
 
 /** An empty address space in a machine of `frames` frames. */
 export function setUp(api: Api, frames = 256, vmas?: VmaTree): Mm {
-  const memory = createMemory({ sched: createSched(), frames, format: api.format });
+  const memory = createMemory({ sched: createSched({ lockdep: createLockdep() }), frames, format: api.format });
   return api.createMm(vmas === undefined ? { memory } : { memory, vmas })!;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EACCES, EINTR, EINVAL, ENOMEM, EPERM } from '@mmkit/base';
+import { EACCES, EFAULT, EINTR, EINVAL, ENOMEM, EPERM } from '@mmkit/base';
 import { fileRmap, MM_ROOT, Mm } from '@mmkit/aspace';
 import * as coloured from '@mmkit/aspace/sched';
 import { createInode, filemapAddFolio, F_SEAL_WRITE, folioUnlock, Inode, OpenFile } from '@mmkit/filemap';
@@ -136,6 +136,14 @@ describe.each(builds)('%s build: madvise about pages', (build, api) => {
     mapPages(api, mm, 5, 1);
     expect([advise(mm, 5, 2, MADV_POPULATE_WRITE), present(mm, 6)]).toEqual([-ENOMEM, 'xx...x']);
     expect(isLocked(mm.mmapLock)).toBe(false);
+  });
+
+  it('B.22 #29: MADV_POPULATE_WRITE of read-only memory EINVAL, of a hole ENOMEM, beyond the end of a file EFAULT', () => {
+    const mm = setUp(api);
+    api.mmap(mm, BASE, PAGE, PROT_READ, ANON | MAP_FIXED);
+    mapFile(mm, file(build, mm, 1), 2, 2, 0, SHARED);
+    const populate = (page: number): number => advise(mm, page, 1, MADV_POPULATE_WRITE);
+    expect([0, 1, 2, 3].map(populate)).toEqual([-EINVAL, -ENOMEM, 0, -EFAULT]);
   });
 
   it('D.4: the first problem wins: a VMA that refuses before a hole EINVAL, behind it ENOMEM', () => {

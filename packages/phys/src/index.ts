@@ -83,6 +83,8 @@ export {
 } from './zone.ts';
 export { touchedRanges } from './free-area.ts';
 export { frameZone, pageblockType } from './buddy.ts';
+export { watchPhys } from './watch.ts';
+export type { Note } from './watch.ts';
 export { setBoost, setupWatermarks } from './watermark.ts';
 export { drainPages } from './pcp.ts';
 export {

@@ -32,7 +32,8 @@ function makeChunk(phys: Phys, pfn: number): Int32Array {
   phys.chunks[index] = words;
   phys.chunkBytes[index] = new Uint8Array(buffer);
   phys.chunkDoubles[index] = new Float64Array(buffer);
-  return words;
+  // Not `words`: where the machine is watched (watch.ts), what all others get.
+  return phys.chunks[index]!;
 }
 
 /** The words of the chunk that holds a frame, made if absent; the frame's begin at `frameWordIndex`. */

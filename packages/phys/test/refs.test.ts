@@ -235,7 +235,7 @@ describe.each(ENTRIES)('%s', (_, refs, shared) => {
       expectRefused(phys, '', () => expect(grab(phys, pfn + 1, 1, FOLL_PIN)).toBe(false));
     });
 
-    it('B.7, B.22 #24: the zero page counts references and ignores pins', () => {
+    it('B.7, B.22 #24, E.1: the zero page counts references and ignores pins', () => {
       const { phys } = machine();
       expectRefused(phys, '', () => expect(grab(phys, phys.zeroPfn, 7, FOLL_PIN | FOLL_LONGTERM)).toBe(true));
       expectRefused(phys, '', () => gupPutFolio(phys, phys.zeroPfn, 7, FOLL_PIN));

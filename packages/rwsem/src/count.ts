@@ -55,6 +55,11 @@ export function writeStep(
   return isFirst && late ? WRITE_HANDOFF : WRITE_FAIL;
 }
 
+/** May a writer that spins take the lock, before those who queue (Linux: rwsem_try_write_lock_unqueued)? */
+export function spinTakes(flags: number, readers: number): boolean {
+  return (flags & (WRITER_LOCKED | HANDOFF)) === 0 && readers === 0;
+}
+
 /**
  * Whom of the queue to wake (Linux: rwsem_mark_wake). `any`: nobody may hold the lock (RWSEM_WAKE_ANY); else readers do
  * (RWSEM_WAKE_READ_OWNED). `flags` need not be known unless `any` is set and the first waiter is a reader; `late`: that

@@ -1,7 +1,7 @@
 /**
  * Taking the semaphore (Linux: down_read, down_write and their slow paths; reference N.18). A point stands before the
  * fast path and another before the slow one: in between a reader's bias is already in the count, where others see it.
- * Each declares the semaphore, but where a signal may end the wait (footprint.ts of @mmkit/task). Once let in, or killed,
+ * Each declares the semaphore (footprint.ts of @mmkit/task). Once let in, or killed,
  * a task leaves no trace in the queue. `subclass` is for a second semaphore of the class (Linux: down_write_nested).
  */
 import { InvariantError, P_LOCK } from '@mmkit/base';
@@ -10,8 +10,9 @@ import { LOCK_EXCLUSIVE, LOCK_SHARED, lockAcquire, lockAcquired, writes } from '
 import type { Sched } from '@mmkit/task';
 import { waitOn, waitOnInterruptible, waitOnKillable } from '@mmkit/task/sched';
 import { READER_BIAS, readerStays, WAITERS, WRITER_LOCKED } from './count.ts';
-import { addWaiter, leaveQueue, markWake, tryWriteLock, wakeIfFree } from './queue.ts';
+import { addWaiter, leaveQueue, markWake, tryWriteLock, wakeIfFree, wakeSpinner } from './queue.ts';
 import { tryRead, tryWrite } from './release.ts';
+import { optimisticSpin } from './spin.co.ts';
 import { RwSem, Waiter } from './state.ts';
 
 /** What ends a wait before its time: nothing. */
@@ -32,13 +33,13 @@ export function* downRead(sched: Sched, sem: RwSem, subclass: number = 0): Task<
 
 /** As downRead, but a fatal signal ends the wait: -EINTR, nothing taken; 0 when taken (Linux: down_read_killable). */
 export function* downReadKillable(sched: Sched, sem: RwSem, subclass: number = 0): Task<number> {
-  yield P_LOCK;
+  yield writes(sched, P_LOCK, sem);
   return yield* readOrWait(sched, sem, subclass, KILLABLE);
 }
 
 /** As downReadKillable, for any signal (Linux: down_read_interruptible; it has no such thing for writing). */
 export function* downReadInterruptible(sched: Sched, sem: RwSem, subclass: number = 0): Task<number> {
-  yield P_LOCK;
+  yield writes(sched, P_LOCK, sem);
   return yield* readOrWait(sched, sem, subclass, INTERRUPTIBLE);
 }
 
@@ -53,7 +54,7 @@ export function* downWrite(sched: Sched, sem: RwSem, subclass: number = 0): Task
 
 /** As downWrite, but a fatal signal ends the wait: -EINTR, nothing taken; 0 when taken (Linux: down_write_killable). */
 export function* downWriteKillable(sched: Sched, sem: RwSem, subclass: number = 0): Task<number> {
-  yield P_LOCK;
+  yield writes(sched, P_LOCK, sem);
   return yield* writeOrWait(sched, sem, subclass, KILLABLE);
 }
 
@@ -75,7 +76,7 @@ function* downReadSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number> 
   checkRecursion(sched, sem);
   sem.count += READER_BIAS;
   sem.trying++;
-  yield* slowPoint(sched, sem, endedBy);
+  yield writes(sched, P_LOCK, sem);
   sem.trying--;
   if (staysIn(sem)) {
     sem.readerOwned = true;
@@ -85,6 +86,7 @@ function* downReadSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number> 
   const waiter = addWaiter(sched, sem, false);
   sem.count -= READER_BIAS;
   wakeIfFree(sched, sem);
+  wakeSpinner(sem);
   while (!waiter.granted) {
     const error = yield* sleepQueued(sched, sem, waiter, endedBy);
     // Let in before the signal came: the lock is ours.
@@ -103,7 +105,8 @@ function staysIn(sem: RwSem): boolean {
 
 function* downWriteSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number> {
   checkRecursion(sched, sem);
-  yield* slowPoint(sched, sem, endedBy);
+  yield writes(sched, P_LOCK, sem);
+  if (sem.spinOnOwner && (yield* optimisticSpin(sched, sem))) return 0;
   const waiter = addWaiter(sched, sem, true);
   if (waiter !== sem.waiters[0]) wakeIfFree(sched, sem);
   let error = 0;
@@ -116,12 +119,6 @@ function* downWriteSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number>
     error = yield* sleepQueued(sched, sem, waiter, endedBy);
   }
   return 0;
-}
-
-/** The point before the slow path. */
-function* slowPoint(sched: Sched, sem: RwSem, endedBy: number): Task<void> {
-  if (endedBy === UNINTERRUPTIBLE) yield writes(sched, P_LOCK, sem);
-  else yield P_LOCK;
 }
 
 /** Sleeps until woken. A task that may not sleep at all leaves the queue before the error goes on. */

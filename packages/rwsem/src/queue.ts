@@ -54,6 +54,12 @@ export function markWake(sched: Sched, sem: RwSem, any: boolean): void {
   }
 }
 
+/** The lock has changed hands: the first spinner looks again. */
+export function wakeSpinner({ spinners, spinQueue }: RwSem): void {
+  const [task] = spinners;
+  if (task !== undefined && task.queue === spinQueue) wakeTask(task);
+}
+
 function grantReaders(sem: RwSem): void {
   let woken = 0;
   for (const waiter of sem.waiters.splice(0)) {
@@ -85,6 +91,7 @@ export function tryWriteLock(sched: Sched, sem: RwSem, waiter: Waiter): boolean 
   sem.count += WRITER_LOCKED;
   sem.owner = waiter.task;
   sem.readerOwned = false;
+  sem.nonspinnable = false;
   return true;
 }
 

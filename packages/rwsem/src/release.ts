@@ -6,7 +6,7 @@ import { InvariantError } from '@mmkit/base';
 import { LOCK_EXCLUSIVE, LOCK_SHARED, lockAcquired, lockRelease, noteWrite } from '@mmkit/task';
 import type { Sched } from '@mmkit/task';
 import { READ_FAILED_MASK, READER_BIAS, WAITERS, WRITER_LOCKED } from './count.ts';
-import { markWake } from './queue.ts';
+import { markWake, wakeSpinner } from './queue.ts';
 import { RwSem } from './state.ts';
 
 /**
@@ -43,6 +43,7 @@ export function tryWrite(sched: Sched, sem: RwSem): boolean {
   sem.count = WRITER_LOCKED;
   sem.owner = sched.current;
   sem.readerOwned = false;
+  sem.nonspinnable = false;
   return true;
 }
 
@@ -56,6 +57,7 @@ export function upRead(sched: Sched, sem: RwSem): void {
   if (sched.footprint !== null || sched.lockdep !== null) noteRelease(sched, sem);
   sem.count = count;
   if ((count & WAITERS) !== 0 && count < READER_BIAS) markWake(sched, sem, true);
+  if (sem.spinOnOwner) wakeSpinner(sem);
 }
 
 /** Gives the write hold back and wakes who waits (Linux: up_write). 'LOCK_NOT_HELD' when the current task has none. */
@@ -66,6 +68,7 @@ export function upWrite(sched: Sched, sem: RwSem): void {
   sem.owner = null;
   sem.count = count;
   if ((count & WAITERS) !== 0) markWake(sched, sem, true);
+  if (sem.spinOnOwner) wakeSpinner(sem);
 }
 
 /**
@@ -80,6 +83,7 @@ export function downgradeWrite(sched: Sched, sem: RwSem): void {
   sem.readerOwned = true;
   sem.count += READER_BIAS - WRITER_LOCKED;
   if ((sem.count & WAITERS) !== 0) markWake(sched, sem, false);
+  if (sem.spinOnOwner) wakeSpinner(sem);
 }
 
 /** For an explorer and the lock order. */

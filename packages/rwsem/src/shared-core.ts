@@ -10,6 +10,7 @@ import {
   MAX_READERS_WAKEUP,
   READER_BIAS,
   readerStays,
+  spinTakes,
   WAITERS,
   WAKE_HANDOFF,
   WAKE_READERS,
@@ -202,7 +203,7 @@ export function spinForWrite(sem: SharedRwSem): boolean {
   for (let turn = 0; turn < SPIN_TURNS && !got; turn++) {
     const count = Atomics.load(words, COUNT);
     if ((count & (HANDOFF | READ_FAIL)) !== 0) break;
-    if ((count & (WRITER_LOCKED | READER_MASK)) === 0) {
+    if (spinTakes(count, sharedReaders(count))) {
       got = takeForWrite(sem, count, count | WRITER_LOCKED);
     } else if ((Atomics.load(words, OWNER) & NONSPINNABLE) !== 0) break;
   }

@@ -2,9 +2,9 @@
  * A reader-writer semaphore (Linux: struct rw_semaphore without PREEMPT_RT; mmap_lock is one): its words, shared by both
  * builds. Reference N.18.
  *
- * What differs from Linux: no spinning (a writer that would spin on the owner queues at once), hence no NONSPINNABLE and
- * no OSQ; no READFAIL bit (the count cannot overflow); a 4 ms limit counts virtual time. Between two points a task runs
- * alone, so what Linux does under `wait_lock` is one step and `wait_lock` itself does not exist.
+ * What differs from Linux: writers spin only where that is asked for, because it multiplies schedules; no READFAIL bit (the
+ * count cannot overflow); limits of time count virtual time. Between two points a task runs alone, so what Linux does under
+ * `wait_lock` is one step and `wait_lock` itself does not exist.
  *
  * Layout of `count`, a number below 2^53 (bits as in Linux):
  *
@@ -55,6 +55,8 @@ export class RwSem {
   owner: SimTask | null;
   /** The last to get it was a reader: bit 0 of Linux's owner word, a hint that outlives the reader. */
   readerOwned: boolean;
+  /** Writers do not spin until one of them has had it: bit 1 of Linux's owner word (RWSEM_NONSPINNABLE). */
+  nonspinnable: boolean;
   /** Readers whose bias is in the count but who do not hold it yet: between fast and slow path. */
   trying: number;
   /** Who wants it, first come first; a writer stays here while it is awake and tries again. */
@@ -63,22 +65,37 @@ export class RwSem {
   readonly queue: WaitQueue;
   /** Its place in the lock order. */
   readonly cls: LockClass;
+  /** Writers spin before they queue (spin.co.ts). */
+  readonly spinOnOwner: boolean;
+  /** Who spins, in turn: the first on the owner, the others for their turn. */
+  readonly spinners: SimTask[];
+  /** Where they wait. */
+  readonly spinQueue: WaitQueue;
 
-  constructor(name: string, cls: LockClass) {
+  constructor(name: string, cls: LockClass, spinOnOwner: boolean) {
     this.count = 0;
     this.owner = null;
     this.readerOwned = false;
+    this.nonspinnable = false;
     this.trying = 0;
     this.waiters = [];
-    this.queue = new WaitQueue(name, () => (this.owner === null ? [] : [this.owner]));
+    const holders = (): readonly SimTask[] => (this.owner === null ? [] : [this.owner]);
+    this.queue = new WaitQueue(name, holders);
     this.cls = cls;
+    this.spinOnOwner = spinOnOwner;
+    this.spinners = [];
+    this.spinQueue = new WaitQueue(name, holders);
   }
 }
 
 /**
  * Makes a free semaphore (Linux: init_rwsem); `name` appears in reports of deadlocks, `cls` is its place in the lock order
- * (default: a class of that name).
+ * (default: a class of that name), `spinOnOwner` makes writers of the sched build spin before they queue.
  */
-export function createRwsem(name: string = 'rwsem', cls: LockClass = lockClass(name)): RwSem {
-  return new RwSem(name, cls);
+export function createRwsem(
+  name: string = 'rwsem',
+  cls: LockClass = lockClass(name),
+  { spinOnOwner = false }: { spinOnOwner?: boolean } = {},
+): RwSem {
+  return new RwSem(name, cls, spinOnOwner);
 }

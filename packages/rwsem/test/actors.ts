@@ -11,7 +11,11 @@ export const HELD = 100;
 
 export class Stage {
   readonly sched: Sched = createSched();
-  readonly sem: RwSem = createRwsem('sem');
+  readonly sem: RwSem;
+
+  constructor(options: { spinOnOwner?: boolean } = {}) {
+    this.sem = createRwsem('sem', undefined, options);
+  }
 
   /** A reader; its result is what taking the semaphore gave. */
   reader(name: string): SimTask {

@@ -52,8 +52,8 @@ function watchHandoff({ sem }: Stage): () => void {
 }
 
 /** Runs one schedule; `pick(n)` chooses one of n moves. Throws when a rule is broken or somebody never ends. */
-function runOne(make: Make, pick: (n: number) => number): Stage {
-  const stage = new Stage();
+function runOne(make: Make, pick: (n: number) => number, spinOnOwner: boolean = false): Stage {
+  const stage = new Stage({ spinOnOwner });
   const { tasks, happenings } = make(stage);
   const rest = [...happenings];
   for (;;) {
@@ -78,17 +78,21 @@ function runOne(make: Make, pick: (n: number) => number): Stage {
 }
 
 /** All schedules, depth first; `see` gets each final state. Returns how many there are. */
-function runEvery(make: Make, see: (stage: Stage) => void = () => {}): number {
+function runEvery(make: Make, see: (stage: Stage) => void = () => {}, spinOnOwner: boolean = false): number {
   const path: number[] = [];
   const widths: number[] = [];
   for (let schedules = 1; ; schedules++) {
     let depth = 0;
     see(
-      runOne(make, (n) => {
-        if (depth === path.length) path.push(0);
-        widths[depth] = n;
-        return path[depth++]!;
-      }),
+      runOne(
+        make,
+        (n) => {
+          if (depth === path.length) path.push(0);
+          widths[depth] = n;
+          return path[depth++]!;
+        },
+        spinOnOwner,
+      ),
     );
     while (path.length > 0 && path.at(-1)! + 1 === widths[path.length - 1]) path.pop();
     if (path.length === 0) return schedules;
@@ -118,6 +122,10 @@ describe('N.18: in every schedule, no reader beside a writer, and everybody ends
 
   it.each(['RWW', 'RRD', 'RWD', 'RRWW'])('%s', (kinds) => {
     expect(runEvery(cast(kinds))).toBeGreaterThan(90);
+  });
+
+  it.each(['RWR', 'RWW', 'WWW', 'RWD'])('%s, writers spinning', (kinds) => {
+    expect(runEvery(cast(kinds), () => {}, true)).toBeGreaterThan(90);
   });
 
   it('the time-out of a writer that was woken in vain is a choice: with it HANDOFF is set, without it not', () => {

@@ -2,7 +2,8 @@
 import { InvariantError, traceEvent } from '@mmkit/base';
 import { noteWrite } from './footprint.ts';
 import { PendingEvent, Sched } from './state.ts';
-import { TP_EVENT, tracepoint } from './tracepoint.ts';
+import { TP_EVENT } from './trace-events.ts';
+import { tracepoint } from './tracepoint.ts';
 
 /** Adds an event due `delay` ns (0 or more) from now. `fire` runs in interrupt context: it must not wait. */
 export function addEvent(sched: Sched, delay: number, name: string, fire: () => void): PendingEvent {

@@ -7,6 +7,10 @@
  * functions without points (giving back a lock) is added by `noteRead` and `noteWrite`. A point that is a bare number
  * declares nothing: its step counts as touching anything. What a held lock covers need not be declared, because nobody
  * else can touch it; taking and giving back the lock is.
+ *
+ * What many functions touch (frames, page tables) may note itself: its owner adds to `sched.recorders` a function that
+ * puts stand-ins in its place, which note each access. A step that touches nothing else needs no list:
+ * `yield noted(sched, P_X)`.
  */
 import type { Sched } from './state.ts';
 
@@ -24,12 +28,26 @@ export class Footprint {
   readonly noted: number[];
   /** Accesses declared, by the point that ends the step, for the next step of the same task. */
   readonly declared: number[];
+  /** The point that ends the step says that the next step notes or declares all it touches. */
+  complete: boolean;
 
   constructor() {
     this.objects = new Map();
     this.noted = [];
     this.declared = [];
+    this.complete = false;
   }
+}
+
+/** Begins to record what steps touch, for the rest of the machine's life. */
+export function startFootprint(sched: Sched): Footprint {
+  const footprint = new Footprint();
+  sched.footprint = footprint;
+  // Numbered now, so that they are the same objects in every run, whoever is first to touch them.
+  for (const cpu of sched.cpus) objectNumber(footprint, cpu);
+  for (const task of sched.tasks) objectNumber(footprint, task);
+  for (const record of sched.recorders) record();
+  return footprint;
 }
 
 /** The number of `object` in this run. */
@@ -49,24 +67,36 @@ export function objectNumber(footprint: Footprint, object: object): number {
 export function reads(sched: Sched, point: number, object: object, index: number = WHOLE): number {
   const { footprint } = sched;
   if (footprint !== null) footprint.declared.push(objectNumber(footprint, object) * 2, index);
-  return point;
+  return noted(sched, point);
 }
 
 /** As `reads`, for a step that writes the word, or reads and writes it. */
 export function writes(sched: Sched, point: number, object: object, index: number = WHOLE): number {
   const { footprint } = sched;
   if (footprint !== null) footprint.declared.push(objectNumber(footprint, object) * 2 + 1, index);
+  return noted(sched, point);
+}
+
+/** As `reads`, for a step all of whose accesses note themselves. */
+export function noted(sched: Sched, point: number): number {
+  if (sched.footprint !== null) sched.footprint.complete = true;
   return point;
 }
 
 /** Adds to the step under way that it reads word `index` of `object` (default: the whole of it). */
 export function noteRead(sched: Sched, object: object, index: number = WHOLE): void {
   const { footprint } = sched;
-  if (footprint !== null) footprint.noted.push(objectNumber(footprint, object) * 2, index);
+  if (footprint !== null) note(footprint, objectNumber(footprint, object) * 2, index);
 }
 
 /** Adds to the step under way that it writes word `index` of `object` (default: the whole of it). */
 export function noteWrite(sched: Sched, object: object, index: number = WHOLE): void {
   const { footprint } = sched;
-  if (footprint !== null) footprint.noted.push(objectNumber(footprint, object) * 2 + 1, index);
+  if (footprint !== null) note(footprint, objectNumber(footprint, object) * 2 + 1, index);
+}
+
+/** The same access twice running, as of a loop over one table, is noted once. */
+function note({ noted }: Footprint, access: number, index: number): void {
+  const last = noted.length - 2;
+  if (noted[last] !== access || noted[last + 1] !== index) noted.push(access, index);
 }

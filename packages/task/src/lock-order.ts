@@ -31,6 +31,9 @@ export const HUGETLB_I_MMAP_RWSEM: LockClass = Object.freeze({ name: 'hugetlb i_
 /** PG_locked of a hugetlb folio. */
 export const HUGETLB_FOLIO_LOCK: LockClass = Object.freeze({ name: 'hugetlb folio lock' });
 
+/** The second of two page-table locks: PAGE_TABLE_LOCK with SINGLE_DEPTH_NESTING. */
+const PAGE_TABLE_LOCK_NESTED: LockClass = Object.freeze({ name: 'page table lock/1' });
+
 /** The order of E.4 as chains, outer to inner, for `registerLockOrder`. hugetlb's locks have their own. */
 export const LOCK_ORDER: readonly (readonly LockClass[])[] = Object.freeze([
   Object.freeze([
@@ -42,9 +45,10 @@ export const LOCK_ORDER: readonly (readonly LockClass[])[] = Object.freeze([
     I_MMAP_RWSEM,
     ANON_VMA_RWSEM,
     PAGE_TABLE_LOCK,
+    PAGE_TABLE_LOCK_NESTED,
     LRUVEC_LOCK,
   ]),
-  Object.freeze([PAGE_TABLE_LOCK, I_PAGES_LOCK]),
+  Object.freeze([PAGE_TABLE_LOCK_NESTED, I_PAGES_LOCK]),
   Object.freeze([
     MMAP_LOCK,
     HUGETLB_FAULT_MUTEX,

@@ -34,32 +34,26 @@ export class HeldLock {
   readonly name: string;
   /** LOCK_EXCLUSIVE, LOCK_SHARED or LOCK_SHARED_RECURSIVE. */
   readonly how: number;
-  /** Where it was taken: stack text. */
-  readonly stack: string;
+  /** Where it was taken. An Error, because V8 makes the text of its stack when that is asked for: only for a report. */
+  readonly takenAt: Error;
 
-  constructor(lock: LockKey, name: string, how: number, stack: string) {
+  constructor(lock: LockKey, name: string, how: number, takenAt: Error) {
     this.lock = lock;
     this.name = name;
     this.how = how;
-    this.stack = stack;
+    this.takenAt = takenAt;
   }
 }
 
 /** "The second class was taken while the first was held", as seen the first time. */
 export class LockEdge {
   readonly to: string;
-  /** Who did it; null for an edge of `registerLockOrder`, which has no stacks. */
-  readonly task: string | null;
-  /** Where the outer lock was taken. */
-  readonly heldAt: string;
-  /** Where the inner lock was taken. */
-  readonly takenAt: string;
+  /** Who did it, and where the outer lock was taken, and the inner one; null for an edge of `registerLockOrder`. */
+  readonly seen: { readonly task: string; readonly heldAt: Error; readonly takenAt: Error } | null;
 
-  constructor(to: string, task: string | null, heldAt: string, takenAt: string) {
+  constructor(to: string, seen: LockEdge['seen']) {
     this.to = to;
-    this.task = task;
-    this.heldAt = heldAt;
-    this.takenAt = takenAt;
+    this.seen = seen;
   }
 }
 
@@ -99,21 +93,23 @@ export function lockAcquire(sched: Sched, lock: LockKey, cls: LockClass, how: nu
   const held = lockdep?.held.get(current);
   if (lockdep === null || held === undefined) return;
   const name = className(cls, subclass);
-  const stack = stackHere();
-  for (const outer of held) {
-    if (outer.name === name) checkNested(current, outer, lock, how, stack);
-    else if (lockdep.edges.get(outer.name)?.has(name) !== true) {
-      checkCycle(lockdep, current, outer, name, stack);
-    }
+  const unknown = held.filter((outer) => lockdep.edges.get(outer.name)?.has(name) !== true);
+  if (unknown.length === 0) return;
+  const takenAt = new Error();
+  for (const outer of unknown) {
+    if (outer.name === name) checkNested(current, outer, lock, how, takenAt);
+    else checkCycle(lockdep, current, outer, name, takenAt);
   }
-  for (const outer of held) addEdge(lockdep, outer.name, new LockEdge(name, current.name, outer.stack, stack));
+  for (const { name: from, takenAt: heldAt } of unknown) {
+    addEdge(lockdep, from, new LockEdge(name, { task: current.name, heldAt, takenAt }));
+  }
 }
 
 /** The current task has got `lock`, by waiting or by trying. Nothing when the checker is off. */
 export function lockAcquired(sched: Sched, lock: LockKey, cls: LockClass, how: number, subclass: number = 0): void {
   const { lockdep, current } = sched;
   if (lockdep === null) return;
-  const held = new HeldLock(lock, className(cls, subclass), how, stackHere());
+  const held = new HeldLock(lock, className(cls, subclass), how, new Error());
   const list = lockdep.held.get(current);
   if (list === undefined) lockdep.held.set(current, [held]);
   else list.push(held);
@@ -139,7 +135,7 @@ export function registerLockOrder(lockdep: Lockdep, order: readonly LockClass[])
     const [outer, inner] = [order[i - 1]!.name, order[i]!.name];
     const path = outer === inner ? [] : findPath(lockdep, inner, outer);
     if (path !== null) throw new InvariantError('LOCK_ORDER', `${outer} → ${inner} is against ${known(inner, path)}`);
-    addEdge(lockdep, outer, new LockEdge(inner, null, '', ''));
+    addEdge(lockdep, outer, new LockEdge(inner, null));
   }
 }
 
@@ -163,7 +159,7 @@ function drop(lockdep: Lockdep, task: SimTask, lock: LockKey): boolean {
 }
 
 /** A second lock of the class that is held already: needs a subclass, or a reader that may come in again. */
-function checkNested(task: SimTask, outer: HeldLock, lock: LockKey, how: number, stack: string): void {
+function checkNested(task: SimTask, outer: HeldLock, lock: LockKey, how: number, takenAt: Error): void {
   if (how === LOCK_SHARED_RECURSIVE && outer.how !== LOCK_EXCLUSIVE) return;
   const what =
     outer.lock !== lock
@@ -171,16 +167,19 @@ function checkNested(task: SimTask, outer: HeldLock, lock: LockKey, how: number,
       : how === LOCK_SHARED && outer.how !== LOCK_EXCLUSIVE
         ? `takes ${outer.name} for reading again: a writer that waits in between stops both`
         : `takes ${outer.name} again`;
-  throw new InvariantError('LOCK_ORDER', `${task.name} ${what}${taken(outer.name, outer.stack, outer.name, stack)}`);
+  throw new InvariantError(
+    'LOCK_ORDER',
+    `${task.name} ${what}${taken(outer.name, outer.takenAt, outer.name, takenAt)}`,
+  );
 }
 
-function checkCycle(lockdep: Lockdep, task: SimTask, outer: HeldLock, name: string, stack: string): void {
+function checkCycle(lockdep: Lockdep, task: SimTask, outer: HeldLock, name: string, takenAt: Error): void {
   const path = findPath(lockdep, name, outer.name);
   if (path === null) return;
   throw new InvariantError(
     'LOCK_ORDER',
     `${task.name} takes ${name} while it holds ${outer.name}, against ${known(name, path)}` +
-      `\n${outer.name} → ${name}, now by ${task.name}:${taken(outer.name, outer.stack, name, stack)}` +
+      `\n${outer.name} → ${name}, now by ${task.name}:${taken(outer.name, outer.takenAt, name, takenAt)}` +
       path.map((edge, i) => seen(i === 0 ? name : path[i - 1]!.to, edge)).join(''),
   );
 }
@@ -190,12 +189,13 @@ function known(from: string, path: readonly LockEdge[]): string {
 }
 
 function seen(from: string, edge: LockEdge): string {
-  if (edge.task === null) return `\n${from} → ${edge.to} is given`;
-  return `\n${from} → ${edge.to}, first by ${edge.task}:${taken(from, edge.heldAt, edge.to, edge.takenAt)}`;
+  if (edge.seen === null) return `\n${from} → ${edge.to} is given`;
+  const { task, heldAt, takenAt } = edge.seen;
+  return `\n${from} → ${edge.to}, first by ${task}:${taken(from, heldAt, edge.to, takenAt)}`;
 }
 
-function taken(outer: string, heldAt: string, inner: string, takenAt: string): string {
-  return `\n  ${outer} taken\n${heldAt}\n  then ${inner}\n${takenAt}`;
+function taken(outer: string, heldAt: Error, inner: string, takenAt: Error): string {
+  return `\n  ${outer} taken\n${stackText(heldAt)}\n  then ${inner}\n${stackText(takenAt)}`;
 }
 
 /** The edges of a way from one class to another, or null. */
@@ -210,7 +210,7 @@ function findPath(lockdep: Lockdep, from: string, to: string, been: Set<string> 
   return null;
 }
 
-/** The frames of the callers, without the message and this file's two. */
-function stackHere(): string {
-  return (new Error().stack ?? '').split('\n').slice(3).join('\n');
+/** The frames of the stack, without the message and this file's one. */
+function stackText(at: Error): string {
+  return (at.stack ?? '').split('\n').slice(2).join('\n');
 }

@@ -11,7 +11,17 @@ export {
   TASK_WAITING,
   WaitQueue,
 } from './state.ts';
-export { Footprint, noteRead, noteWrite, objectNumber, reads, WHOLE, writes } from './footprint.ts';
+export {
+  Footprint,
+  noted,
+  noteRead,
+  noteWrite,
+  objectNumber,
+  reads,
+  startFootprint,
+  WHOLE,
+  writes,
+} from './footprint.ts';
 export { isRunnable, spawn, stepTask } from './step.ts';
 export { spawnAgent } from './agent.ts';
 export { describeWaiters } from './deadlock.ts';
@@ -77,14 +87,27 @@ export {
   PHASE_INSTANT,
   readTracepoints,
   RECORD_WORDS,
-  TP_EVENT,
-  TP_SLEEP,
   traceBegin,
   traceEnd,
   tracepoint,
   Tracepoints,
 } from './tracepoint.ts';
 export type { TraceRecord } from './tracepoint.ts';
+export {
+  TP_EVENT,
+  TP_FAULT,
+  TP_GUP_FAST,
+  TP_GUP_SLOW,
+  TP_MMAP_LOCK_ACQUIRED,
+  TP_MMAP_LOCK_RELEASED,
+  TP_MMAP_LOCK_START,
+  TP_PAGE_ALLOC,
+  TP_PIN,
+  TP_SLEEP,
+  TP_TLB_FLUSH,
+  TP_UNPIN,
+  traceEventName,
+} from './trace-events.ts';
 export { formatChromeTrace, formatFtrace } from './trace-export.ts';
 export type { EventName } from './trace-export.ts';
 export { runTaskBlocking } from './drivers/blocking.ts';

@@ -178,6 +178,8 @@ export class Sched {
   onInbox: (() => void) | null;
   /** What the step under way touches; null unless an explorer asks (footprint.ts). */
   footprint: Footprint | null;
+  /** Called when an explorer begins to ask: each makes some state of the machine note its accesses (footprint.ts). */
+  readonly recorders: (() => void)[];
   /** Checks the order in which locks are taken, or null (lockdep.ts). */
   lockdep: Lockdep | null;
   /** Where tracepoints are recorded, or null (tracepoint.ts). */
@@ -185,7 +187,7 @@ export class Sched {
   /** Where steps are recorded, or null. */
   readonly trace: TraceRing | null;
 
-  constructor(cpus: number, trace: TraceRing | null) {
+  constructor(cpus: number, trace: TraceRing | null, lockdep: Lockdep | null) {
     this.cpus = Array.from({ length: cpus }, (_, id) => new Cpu(id));
     const boot = new SimTask(0, 'boot', this.cpus[0]!, null);
     this.tasks = [boot];
@@ -201,17 +203,21 @@ export class Sched {
     this.outside = 0;
     this.onInbox = null;
     this.footprint = null;
-    this.lockdep = null;
+    this.recorders = [];
+    this.lockdep = lockdep;
     this.tracepoints = null;
     this.trace = trace;
   }
 }
 
-/** Makes the execution state of a machine with `cpus` processors (1 to 32); `trace` records every step. */
-export function createSched(options: { cpus?: number; trace?: TraceRing } = {}): Sched {
+/**
+ * Makes the execution state of a machine with `cpus` processors (1 to 32); `trace` records every step, `lockdep` checks the
+ * order in which locks are taken.
+ */
+export function createSched(options: { cpus?: number; trace?: TraceRing; lockdep?: Lockdep } = {}): Sched {
   const cpus = options.cpus ?? 1;
   if (!Number.isSafeInteger(cpus) || cpus < 1 || cpus > 32) {
     throw new RangeError(`cpus: expected an integer from 1 to 32, got ${String(cpus)}`);
   }
-  return new Sched(cpus, options.trace ?? null);
+  return new Sched(cpus, options.trace ?? null, options.lockdep ?? null);
 }

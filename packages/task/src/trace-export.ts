@@ -1,9 +1,10 @@
 /** Tracepoints for people: the JSON that Chrome and Perfetto read, and text as ftrace prints it. */
 import { Sched } from './state.ts';
-import { PHASE_BEGIN, PHASE_END, PHASE_INSTANT, readTracepoints, TP_EVENT, TP_SLEEP } from './tracepoint.ts';
+import { traceEventName } from './trace-events.ts';
+import { PHASE_BEGIN, PHASE_END, PHASE_INSTANT, readTracepoints } from './tracepoint.ts';
 import type { TraceRecord } from './tracepoint.ts';
 
-/** Gives an event its name; null: `event N`. The package's own have theirs already. */
+/** Gives an event its name; null: `event N`. Those of mmkit's packages (trace-events.ts) have theirs already. */
 export type EventName = (event: number) => string | null;
 
 /**
@@ -63,6 +64,5 @@ function taskName(sched: Sched, id: number): string {
 }
 
 function eventName(event: number, nameOf: EventName): string {
-  if (event === TP_EVENT) return 'event fired';
-  return event === TP_SLEEP ? 'sleep' : (nameOf(event) ?? `event ${event}`);
+  return traceEventName(event) ?? nameOf(event) ?? `event ${event}`;
 }

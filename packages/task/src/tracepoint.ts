@@ -23,10 +23,6 @@ export const PHASE_INSTANT = 0;
 export const PHASE_BEGIN = 1;
 /** Phase: it ends. */
 export const PHASE_END = 2;
-/** The package's own event: a pending event fired; its id. Take your own from 16. */
-export const TP_EVENT = 0;
-/** The package's own event: a task goes to sleep. */
-export const TP_SLEEP = 1;
 
 const PHASE_SHIFT = 28;
 const EVENT_MASK = (1 << PHASE_SHIFT) - 1;

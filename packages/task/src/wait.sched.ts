@@ -6,7 +6,8 @@ import { BLOCKED, EINTR, InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { addEvent, cancelEvent, checkDelay } from './event.ts';
 import { Sched, TASK_WAITING, WaitQueue } from './state.ts';
-import { TP_SLEEP, tracepoint } from './tracepoint.ts';
+import { TP_SLEEP } from './trace-events.ts';
+import { tracepoint } from './tracepoint.ts';
 import { checkMaySleep, signalPending, wakeTask } from './wake.ts';
 
 /** Sleeps in `queue` until woken. Call in a loop that tests the condition. 'SLEEP_IN_ATOMIC' with a spinlock held. */

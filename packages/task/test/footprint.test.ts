@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createSched, Footprint, Mutex, mutexUnlock, noteRead, noteWrite, reads, spawn, stepTask } from '@mmkit/task';
-import { WHOLE, writes } from '@mmkit/task';
+import { noted, startFootprint, WHOLE, writes } from '@mmkit/task';
 import { mutexLock } from '@mmkit/task/sched';
 
 describe('footprints: what a step touches', () => {
@@ -39,5 +39,37 @@ describe('footprints: what a step touches', () => {
     expect([footprint.declared, footprint.noted]).toEqual([[1, WHOLE], []]);
     stepTask(sched, task);
     expect(footprint.noted).toEqual([1, WHOLE]);
+  });
+
+  it('a point says that the next step declares or notes all it touches: reads, writes, or noted with nothing more', () => {
+    const sched = createSched();
+    expect(noted(sched, 9)).toBe(9);
+    const footprint = startFootprint(sched);
+    expect(footprint.complete).toBe(false);
+    expect(noted(sched, 9)).toBe(9);
+    expect([footprint.complete, footprint.declared]).toEqual([true, []]);
+    footprint.complete = false;
+    reads(sched, 9, {});
+    expect(footprint.complete).toBe(true);
+  });
+
+  it('startFootprint numbers CPUs and tasks, and calls the recorders, each of which may note', () => {
+    const sched = createSched({ cpus: 2 });
+    const words = {};
+    sched.recorders.push(() => noteRead(sched, words));
+    const footprint = startFootprint(sched);
+    expect(sched.footprint).toBe(footprint);
+    expect([...footprint.objects.keys()]).toEqual([...sched.cpus, ...sched.tasks, words]);
+  });
+
+  it('the same access twice running is noted once', () => {
+    const sched = createSched();
+    const footprint = startFootprint(sched);
+    const a = {};
+    for (let i = 0; i < 3; i++) noteRead(sched, a, 5);
+    noteWrite(sched, a, 5);
+    noteRead(sched, a, 5);
+    const id = footprint.objects.get(a)! * 2;
+    expect(footprint.noted).toEqual([id, 5, id + 1, 5, id, 5]);
   });
 });

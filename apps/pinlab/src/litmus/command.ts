@@ -9,6 +9,7 @@ import {
   type LitmusVerdict,
   replay,
   shrinkSchedule,
+  type Shrunk,
 } from '@mmkit/explore';
 import { BadInput, EXIT_FAILED, EXIT_OK } from '../exit.ts';
 import { createPool, runTest } from './run.ts';
@@ -25,6 +26,8 @@ export interface LitmusOptions {
   /** Threads (default 1). */
   readonly jobs?: string;
   readonly checkpoint?: string;
+  /** Schedules tried to find the easiest one to show (default: as many as the search took, at least SHRINK). */
+  readonly shrink?: string;
   readonly table?: boolean;
 }
 
@@ -36,8 +39,13 @@ interface Verdict {
   failures: number;
   exhaustive: boolean;
   schedule?: string;
+  /** The schedule has the fewest preemptions there are; false: the search for it ended early. */
+  fewest?: boolean;
   seconds: number;
 }
+
+/** Schedules tried at least to find the easiest one to show. */
+const SHRINK = 2000;
 
 /** Explores `names` (by default every test of the repository), or replays one; the exit code. */
 export async function litmusCommand(
@@ -61,6 +69,7 @@ export async function exploreTests(
   if (options.table === true) return printTable(tests, print);
   const search = parseStrategy(options.strategy ?? 'exhaustive');
   const jobs = parseJobs(options.jobs ?? '1');
+  const shrink = options.shrink === undefined ? null : parseCount('--shrink', options.shrink, 10_000_000);
   const checkpoint = options.checkpoint ?? null;
   if (checkpoint !== null && (tests.length !== 1 || jobs > 1)) {
     throw new BadInput('--checkpoint needs the name of one test, and one job');
@@ -68,18 +77,19 @@ export async function exploreTests(
   const pool = jobs > 1 ? createPool(jobs) : null;
   const verdicts: Verdict[] = [];
   try {
-    // With threads, all at once; without, one after the other.
-    const ahead = pool === null ? [] : tests.map((selected) => runTest(selected, search, pool, null));
+    // With threads, all at once, in pieces where there are fewer tests than threads; without, one after the other.
+    const parts = tests.length < jobs ? jobs * 4 : 1;
+    const ahead = pool === null ? [] : tests.map((selected) => runTest(selected, search, pool, null, parts));
     // Whichever fails first is told below; the others must not be unheard.
     for (const done of ahead) done.catch(() => undefined);
     for (const [i, selected] of tests.entries()) {
       const { test } = selected;
       const { result, seconds } = await (ahead[i] ?? runTest(selected, search, null, checkpoint));
-      const schedule = result.first === null ? null : shrunk(test, result.first.schedule);
-      verdicts.push(verdictOf(test, result, schedule, seconds));
+      const shown = shrunk(test, result, shrink);
+      verdicts.push(verdictOf(test, result, shown, seconds));
       if (options.json === true) continue;
-      print(describe(test, result, schedule, seconds, search));
-      if (tests.length === 1 && schedule !== null) print(`\n${formatTimeline(replay(test.scenario, schedule))}`);
+      print(describe(test, result, shown, seconds, search));
+      if (tests.length === 1 && shown !== null) print(`\n${formatTimeline(replay(test.scenario, shown.schedule))}`);
     }
   } finally {
     await pool?.destroy();
@@ -92,22 +102,27 @@ export async function exploreTests(
   return wrong ? EXIT_FAILED : EXIT_OK;
 }
 
-/** The same failure with the fewest preemptions found in a short search. */
-function shrunk(test: LitmusTest, schedule: string): string {
-  return shrinkSchedule(test.scenario, schedule, { maxSchedules: 2000 }).schedule;
+/** The first failure with the fewest preemptions: looking for it takes no longer than the search did. */
+function shrunk(test: LitmusTest, result: ExploreResult, most: number | null): Shrunk | null {
+  if (result.first === null) return null;
+  const maxSchedules = most ?? Math.max(SHRINK, result.schedules + result.redundant);
+  return shrinkSchedule(test.scenario, result.first.schedule, { maxSchedules });
 }
 
 function parseJobs(text: string): number {
-  const jobs = Number(text);
-  const most = Math.max(64, availableParallelism());
-  if (!/^\d+$/.test(text) || jobs < 1 || jobs > most)
-    throw new BadInput(`--jobs: expected 1 to ${most}, got '${text}'`);
-  return jobs;
+  return parseCount('--jobs', text, Math.max(64, availableParallelism()));
 }
 
-function verdictOf(test: LitmusTest, result: ExploreResult, schedule: string | null, seconds: number): Verdict {
+function parseCount(option: string, text: string, most: number): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > most)
+    throw new BadInput(`${option}: expected 1 to ${most}, got '${text}'`);
+  return count;
+}
+
+function verdictOf(test: LitmusTest, result: ExploreResult, shown: Shrunk | null, seconds: number): Verdict {
   const { schedules, failures, exhaustive } = result;
-  const found = schedule === null ? {} : { schedule };
+  const found = shown === null ? {} : { schedule: shown.schedule, fewest: shown.fewest };
   const verdict = judgeLitmus(test, result);
   return { name: test.name, expect: test.expect, verdict, schedules, failures, exhaustive, ...found, seconds };
 }
@@ -115,14 +130,16 @@ function verdictOf(test: LitmusTest, result: ExploreResult, schedule: string | n
 function describe(
   test: LitmusTest,
   result: ExploreResult,
-  schedule: string | null,
+  shown: Shrunk | null,
   seconds: number,
   search: Search,
 ): string {
   const verdict = judgeLitmus(test, result);
   const mark = verdict === test.expect ? 'ok   ' : verdict === 'unknown' ? '?    ' : 'WRONG';
-  const answer = formatVerdict(test, result, search.bound, schedule ?? undefined);
-  return `${mark} ${test.name.padEnd(16)} ${test.question}\n      ${answer} (${seconds.toFixed(2)} s)`;
+  const answer = formatVerdict(test, result, search.bound, shown?.schedule);
+  const early =
+    shown === null || shown.fewest ? '' : `\n      not the shortest perhaps: ${shown.tried} tried (--shrink)`;
+  return `${mark} ${test.name.padEnd(16)} ${test.question}\n      ${answer} (${seconds.toFixed(2)} s)${early}`;
 }
 
 function replayOne(test: LitmusTest, schedule: string, print: (text: string) => void): number {

@@ -1,6 +1,13 @@
 /** One test explored: here, in another thread, or in pieces with a checkpoint in between. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type Checkpoint, explore, type ExploreResult } from '@mmkit/explore';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  type Checkpoint,
+  explore,
+  type ExploreOptions,
+  type ExploreResult,
+  mergeResults,
+  splitWork,
+} from '@mmkit/explore';
 import { Piscina } from 'piscina';
 import { BadInput } from '../exit.ts';
 import type { Selected } from './select.ts';
@@ -9,7 +16,7 @@ import { type Done, timed } from './timed.ts';
 import type { Job, JobResult } from './worker.ts';
 
 /** Schedules between two checkpoints. */
-const PIECE = 100_000;
+const PIECE = 20_000;
 
 /** The threads of `--jobs`. */
 export function createPool(jobs: number): Piscina {
@@ -19,27 +26,40 @@ export function createPool(jobs: number): Piscina {
   return new Piscina({ filename, name: 'work', minThreads: jobs, maxThreads: jobs });
 }
 
-/** Explores `selected`; BadInput when its scenario cannot be run, or the schedule is none of it. */
+/**
+ * Explores `selected`; BadInput when its scenario cannot be run, or the schedule is none of it. With threads in `parts` pieces
+ * or a few more, where the strategy can be split.
+ */
 export async function runTest(
   selected: Selected,
   search: Search,
   pool: Piscina | null,
   checkpoint: string | null,
+  parts: number = 1,
 ): Promise<Done> {
-  const { source, test } = selected;
+  const { test } = selected;
   const { strategy, schedules } = search;
   const options = schedules === null ? { strategy } : { strategy, maxSchedules: schedules };
   try {
     if (checkpoint !== null) return timed(() => runInPieces(selected, search, checkpoint));
     if (pool === null) return timed(() => explore(test.scenario, options));
-    const answer = (await pool.run({ source, options } satisfies Job)) as JobResult;
-    if (typeof answer === 'string') throw new BadInput(answer);
-    for (const outcome of answer.outcomes) test.outcomes?.add(outcome);
-    return answer.done;
+    const { kind } = strategy;
+    if (parts === 1 || (kind !== 'plain' && kind !== 'reduced')) return await runInThread(selected, pool, options);
+    const start = performance.now();
+    const pieces = splitWork(test.scenario, parts, { strategy: kind });
+    const all = await Promise.all(pieces.map((resume) => runInThread(selected, pool, { resume })));
+    return { result: mergeResults(all.map(({ result }) => result)), seconds: (performance.now() - start) / 1000 };
   } catch (error) {
     if (error instanceof BadInput) throw error;
     throw new BadInput(`${test.name}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+async function runInThread({ source, test }: Selected, pool: Piscina, options: ExploreOptions): Promise<Done> {
+  const answer = (await pool.run({ source, options } satisfies Job)) as JobResult;
+  if (typeof answer === 'string') throw new BadInput(answer);
+  for (const outcome of answer.outcomes) test.outcomes?.add(outcome);
+  return answer.done;
 }
 
 /** What the checkpoint file holds. */
@@ -65,7 +85,9 @@ function runInPieces({ source, test }: Selected, search: Search, path: string): 
       return result;
     }
     const saved: Saved = { ...same, outcomes: [...(test.outcomes ?? [])], checkpoint: resume };
-    writeFileSync(path, JSON.stringify(saved));
+    // Whole or not at all, whenever this process is killed.
+    writeFileSync(`${path}.new`, JSON.stringify(saved), { flush: true });
+    renameSync(`${path}.new`, path);
   }
 }
 
