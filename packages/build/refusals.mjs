@@ -94,7 +94,7 @@ function checkYield(node, parent, unit, refuse) {
   if (!node.delegate) {
     if (parent.type !== 'ExpressionStatement') refuse(node, 'the value of yield may not be used');
     // `yield P⏎(0, g)()` is one call: it would go away with the point.
-    if (!isPoint(point)) refuse(node, 'yield takes one point: a name or a literal, in reads(…) or writes(…) or alone');
+    if (!isPoint(point)) refuse(node, 'yield takes one point: a name or a literal, in reads(…), writes(…) or noted(…), or alone');
     return;
   }
   if (point.type !== 'CallExpression') {
@@ -110,10 +110,10 @@ function checkYield(node, parent, unit, refuse) {
   if (unit.text.slice(node.start, point.start).includes('\n')) refuse(node, 'line break between yield* and its call');
 }
 
-/** A name, a literal, or `reads(sched, POINT, …)`, `writes(…)` with arguments that the plain build may do without. */
+/** A name, a literal, or `reads(sched, POINT, …)`, `writes(…)`, `noted(sched, POINT)` with arguments that the plain build may do without. */
 function isPoint(node) {
   if (node?.type !== 'CallExpression') return /^(Identifier|Literal)$/.test(node?.type);
-  if (!/^(reads|writes)$/.test(node.callee.name) || node.optional) return false;
+  if (!/^(reads|writes|noted)$/.test(node.callee.name) || node.optional) return false;
   const [sched, point, ...rest] = node.arguments;
   return isQuiet(sched) && isPoint(point) && rest.every(isQuiet);
 }

@@ -54,7 +54,7 @@ describe('refused: yield', () => {
   const body = (text: string): string => `function* f(): Task<number> {\n  ${text}\n}\n`;
 
   it('a point that is not a name or a literal: `yield P⏎(0, g)()` is one call', () => {
-    const text = 'yield takes one point: a name or a literal, in reads(…) or writes(…) or alone';
+    const text = 'yield takes one point: a name or a literal, in reads(…), writes(…) or noted(…), or alone';
     expect(refused(body('yield P\n  (0, g)();'))).toEqual(at(2, text));
     expect(refused(body('yield points.P;'))).toEqual(at(2, text));
     expect(refused(body('yield P + 1;'))).toEqual(at(2, text));

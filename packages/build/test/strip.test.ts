@@ -79,6 +79,9 @@ describe('what is stripped', () => {
   it('a point with what the next step touches goes away whole', () => {
     const source = 'function* f(): Task<void> { yield reads(s,\n writes(s, P, this.a!, i + 1), o.b[0]); g(); }\n';
     expect(stripped(source)).toBe('function f(): void { ;\n g(); }\n');
+    expect(stripped('function* f(): Task<void> { yield noted(m.s, P); g(); }\n')).toBe(
+      'function f(): void { ; g(); }\n',
+    );
     expect(stripped('function* f(): Task<void> {\n  if (x) yield reads(s, P, o);\n  g();\n}\n')).toBe(
       'function f(): void {\n  if (x) {}\n  g();\n}\n',
     );

@@ -15,8 +15,13 @@ import { processOf, World } from './world.ts';
 /** Not a fault of the acting task, or not asked for. */
 const NO_FAULTS: ReadonlySet<string> = new Set(['dmaw', 'dmar', 'unpin', 'piperead', 'fork', 'exit', 'observe']);
 
-/** Runs the trace's first `count` operations and adds the output's lines to `lines`. */
-export function* runTrace(world: World, count: number, lines: string[]): Task<void> {
+/** Runs the trace's first `count` operations and adds the output's lines to `lines`; `ended` is told of each. */
+export function* runTrace(
+  world: World,
+  count: number,
+  lines: string[],
+  ended: (op: number) => void = () => {},
+): Task<void> {
   const observer = new Observer(world);
   const { trace, machine } = world;
   if (trace.observeEach) observe(observer, -1, lines);
@@ -31,6 +36,7 @@ export function* runTrace(world: World, count: number, lines: string[]): Task<vo
     const min = charged ? task.min_flt - minor : 0;
     const maj = charged ? task.maj_flt - major : 0;
     lines.push(resultLine(i, op.name, op.p, result, min, maj));
+    ended(i);
     if (!wasRun(result)) continue;
     if (op.name === 'exit') forgetProcess(observer, op.p);
     if (trace.observeEach || op.name === 'observe') observe(observer, i, lines);
