@@ -1,7 +1,7 @@
 import { defineConfig } from 'tsup';
 
 export default defineConfig({
-  entry: { 'index': 'src/index.ts', 'sched': 'src/sched.ts' },
+  entry: { index: 'src/index.ts', sched: 'src/sched.ts' },
   format: ['esm'],
   dts: false,
   sourcemap: true,

@@ -9,10 +9,12 @@ import { pinUserPagesFast, unpinUserPages } from '@mmkit/gup/sched';
 import {
   createMachine,
   createProcess,
+  evictTranslation,
   forkProcess,
   load,
   type Machine,
   type Process,
+  speculate,
   store,
 } from '@mmkit/kernel/sched';
 import {
@@ -118,6 +120,11 @@ const read =
   (page: number): Body =>
   ({ machine, process }) =>
     load(machine, process, ADDRESS + page * PAGE, new Uint8Array(1), 0, 1);
+/** What the hardware of another CPU does by itself. */
+const hardware: Body = function* ({ machine, process }) {
+  yield* speculate(machine, process, ADDRESS);
+  yield* evictTranslation(machine, process, ADDRESS);
+};
 const fork: Body = ({ machine, process }) => forkProcess(machine, process);
 const drop: Body = ({ mm }) => madvise(mm, ADDRESS, PAGE, MADV_DONTNEED);
 const unmap: Body = ({ mm }) => munmap(mm, ADDRESS, PAGE);
@@ -157,6 +164,8 @@ export function smallMachines(format: Format): Readonly<Record<string, Scenario>
     'store and fork': of(1, [fork, write(0)]),
     'store and MADV_DONTNEED': of(1, [write(0), drop]),
     'store and mprotect': of(1, [write(0), protect]),
+    'speculation, eviction and munmap': of(1, [hardware, unmap]),
+    'speculation, eviction and mprotect': of(1, [hardware, protect]),
     'store and mmap': of(0, [write(0), another]),
     'MADV_DONTNEED and mprotect': of(2, [drop, protect]),
     'shmem: two stores to a new page': shmem(0, [write(0), write(0)]),

@@ -14,6 +14,7 @@ import {
   ACCESS_WRITE,
   createTranslation,
   hwWalk,
+  tlbFlushPage,
   tlbInsert,
   tlbLookup,
 } from '@mmkit/pgtable';
@@ -98,8 +99,20 @@ export function* moveBytes(
 export function* speculate(machine: Machine, process: Process, address: number): Task<boolean> {
   checkAlive(process);
   checkAddress('address', address);
-  yield P_ACCESS;
+  yield writes(machine.sched, P_ACCESS, process.mm.words, MM_CPUMASK);
   return translateOnCpu(machine, process, address, ACCESS_READ | ACCESS_USER) >= 0;
+}
+
+/**
+ * The CPU forgets its translation of an address, if it has one, as it may at any time to make room. Entries for the whole
+ * of a huge page go together. A step.
+ */
+export function* evictTranslation(machine: Machine, process: Process, address: number): Task<void> {
+  checkAlive(process);
+  checkAddress('address', address);
+  yield noted(machine.sched, P_ACCESS);
+  const { tlbs, sched } = machine.memory;
+  tlbFlushPage(tlbs[sched.current.cpu.id]!, process.mm.words[MM_ROOT]!, address);
 }
 
 /** The frame of `address` by the TLB, or by a walk, which fills it; a negated fault kind when there is none. */

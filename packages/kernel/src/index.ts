@@ -12,8 +12,17 @@ export {
 } from './process.ts';
 export { createProcess, exitProcess, forkProcess } from './process.gen.ts';
 export type { ForkedProcess } from './process.gen.ts';
-export { load, speculate, store } from './access.gen.ts';
-export { DIRTY_WRITEBACK_INTERVAL, deviceRead, deviceWrite, flusher, writebackDirty } from './agents.gen.ts';
+export { evictTranslation, load, speculate, store } from './access.gen.ts';
+export {
+  balanceZones,
+  DIRTY_WRITEBACK_INTERVAL,
+  deviceRead,
+  deviceWrite,
+  flusher,
+  KSWAPD_INTERVAL,
+  kswapd,
+  writebackDirty,
+} from './agents.gen.ts';
 export { peekBytes, translate } from './peek.ts';
 export { DEFAULT_BIO_PAGES, DEFAULT_QUEUE_DEPTH, DirectIo } from './direct-io.ts';
 export type { DirectIoOptions, DirectIoResult } from './direct-io.ts';

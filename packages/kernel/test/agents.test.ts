@@ -3,13 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { FOLL_WRITE, P_DEVICE } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { MM_ROOT } from '@mmkit/aspace';
-import { createBlockDevice, createMemoryBackend } from '@mmkit/filemap';
+import { createBlockDevice, createMemoryBackend, folioMarkDirty } from '@mmkit/filemap';
 import type { OpenFile } from '@mmkit/filemap';
+import { filemapReadFolio } from '@mmkit/filemap/sched';
 import { unpinUserPages } from '@mmkit/gup';
 import { pinUserPagesFast } from '@mmkit/gup/sched';
 import * as api from '@mmkit/kernel/sched';
 import type { Machine, Process } from '@mmkit/kernel';
-import { MAP_SHARED, mmap, mprotect, munmap } from '@mmkit/mm/sched';
+import { MAP_FIXED, MAP_SHARED, mmap, mprotect, munmap } from '@mmkit/mm/sched';
 import { PROT_READ } from '@mmkit/mm';
 import {
   createDecoded,
@@ -21,7 +22,17 @@ import {
   tlbLookup,
   writeEntry,
 } from '@mmkit/pgtable';
-import { countFrames, pageRefCount, PG_DIRTY, readBytes, testFlag } from '@mmkit/phys';
+import {
+  countFrames,
+  drainPages,
+  getPage,
+  pageRefCount,
+  PG_DIRTY,
+  putPage,
+  readBytes,
+  setupWatermarks,
+  testFlag,
+} from '@mmkit/phys';
 import { createLockdep, runAll, runTask, spawn, spawnAgent, stepTask, TASK_DONE } from '@mmkit/task';
 import { scheduleTimeout } from '@mmkit/task/sched';
 import { ANON, builds, formats, PAGE, pattern, runRandomly, RW, testedFormat, thrown } from './builds.ts';
@@ -93,6 +104,12 @@ describe.each(builds)('%s: a device by frames', (name, of) => {
     const machine = of.createMachine({ ramBytes: 64 * PAGE });
     of.flusher(machine, of.DIRTY_WRITEBACK_INTERVAL, 3);
     expect(machine.sched.now).toBe(15e9);
+  });
+
+  it('kswapd: so many rounds, as long as they take', () => {
+    const machine = of.createMachine({ ramBytes: 64 * PAGE });
+    of.kswapd(machine, of.KSWAPD_INTERVAL, 2);
+    expect(machine.sched.now).toBe(2e8);
   });
 
   it('speculate: a translation without an access, or none', () => {
@@ -189,6 +206,82 @@ describe.each(formats)('%s: agents beside tasks', () => {
       expect(disk[0]).toBe(7);
       api.checkMachine(machine);
     }
+  });
+
+  it('kswapd: below the low watermark, unused clean pages of files go until the high one; mapped, dirty, pinned stay', () => {
+    const b = fileBench();
+    const { machine, process, address } = b;
+    const { sched, memory } = machine;
+    const { phys } = memory;
+    const [zone] = phys.zones;
+    const pages = 64;
+    const device = createBlockDevice(sched, phys, createMemoryBackend(new Uint8Array(pages * PAGE)));
+    const file = api.createDiskFile(machine, device, { size: pages * PAGE, offset: 0 });
+    for (let i = 0; i < pages; i++) putPage(phys, runTask(sched, filemapReadFolio(file.inode, i)));
+    // Mapped, dirty, referenced.
+    runTask(sched, mmap(process.mm, address + LENGTH, PAGE, RW, MAP_SHARED | MAP_FIXED, file, 0));
+    expect(runTask(sched, api.load(machine, process, address + LENGTH, new Uint8Array(1), 0, 1))).toBe(0);
+    folioMarkDirty(memory.files, file.inode.pages.get(1)!);
+    getPage(phys, file.inode.pages.get(2)!);
+    drainPages(phys);
+    const { free } = zone!;
+    runTask(sched, api.balanceZones(machine));
+    expect(zone!.free).toBe(free);
+    phys.minFreeKbytes = (Math.ceil(free * 0.81) * PAGE) / 1024;
+    setupWatermarks(phys);
+    expect(zone!.low).toBeGreaterThan(free);
+    runTask(sched, api.balanceZones(machine));
+    const gone = zone!.high - free;
+    expect(zone!.free).toBe(zone!.high);
+    const left = Array.from({ length: pages }, (_, i) => i).filter((i) => i < 3 || i >= gone + 3);
+    expect([...file.inode.pages.keys()]).toEqual(left);
+    api.checkMachine(machine);
+  });
+
+  it('kswapd takes pages from nobody who uses them: reads, stores and pins see what was stored: 60 random schedules', () => {
+    let dropped = 0;
+    for (let seed = 0; seed < 60; seed++) {
+      const b = fileBench();
+      const { machine, process, address, file, disk } = b;
+      const { sched, memory } = machine;
+      memory.phys.minFreeKbytes = (200 * PAGE) / 1024;
+      setupWatermarks(memory.phys);
+      const user = function* (): Task<void> {
+        for (const byte of [5, 6, 7]) {
+          yield* api.store(machine, process, address, Uint8Array.of(byte), 0, 1);
+          const pages = new Uint32Array(1);
+          expect(yield* pinUserPagesFast(process.mm, address, 1, FOLL_WRITE, pages)).toBe(1);
+          expect(yield* api.fsync(file)).toBe(0);
+          expect(pages[0]).toBe(file.inode.pages.get(0));
+          unpinUserPages(memory, pages, 1);
+          yield* munmap(process.mm, address, PAGE);
+          yield* mmap(process.mm, address, PAGE, RW, MAP_SHARED | MAP_FIXED, file, 0);
+          if (!file.inode.pages.has(0)) dropped++;
+          const seen = new Uint8Array(1);
+          expect(yield* api.load(machine, process, address, seen, 0, 1)).toBe(0);
+          expect(seen[0]).toBe(byte);
+        }
+      };
+      spawn(sched, 'user', user(), 1);
+      spawn(sched, 'kswapd', api.kswapd(machine, 1000, 8), 0);
+      runRandomly(machine, seed * 7919);
+      expect(disk[0]).toBe(7);
+      api.checkMachine(machine);
+    }
+    expect(dropped).toBeGreaterThan(0);
+  });
+
+  it('a CPU may forget a translation at any time: the next access walks again', () => {
+    const b = bench();
+    const { machine, process, address } = b;
+    const { sched, memory } = machine;
+    const cached = (): boolean => tlbLookup(memory.tlbs[0]!, process.mm.words[MM_ROOT]!, address, 0) >= 0;
+    expect(loaded(b)[0]).toBe(1);
+    expect(cached()).toBe(true);
+    const { pgfault } = memory.stat;
+    runTask(sched, api.evictTranslation(machine, process, address));
+    expect(cached()).toBe(false);
+    expect([loaded(b)[0], memory.stat.pgfault]).toEqual([1, pgfault]);
   });
 
   it('a walk of its own sets accessed in the entry, and the CPU keeps the translation until it is flushed', () => {

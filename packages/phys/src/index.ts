@@ -85,7 +85,7 @@ export { touchedRanges } from './free-area.ts';
 export { frameZone, pageblockType } from './buddy.ts';
 export { watchPhys } from './watch.ts';
 export type { Note } from './watch.ts';
-export { setBoost, setupWatermarks } from './watermark.ts';
+export { ALLOC_WMARK_HIGH, ALLOC_WMARK_LOW, setBoost, setupWatermarks, wmarkPages } from './watermark.ts';
 export { drainPages } from './pcp.ts';
 export {
   PG_LOCKED,
