@@ -1,7 +1,7 @@
 /*
  * The same operations on the running kernel. Reads `NAME PAGES` lines from standard input; each is done once, and the
  * nanoseconds it took for one unit (a page, or one operation) are printed, or `-` when the kernel refuses it.
- * Built on the spot by gcc -O2. Huge pages are off, everything is touched before it is timed unless the touch is timed.
+ * Built on the spot by gcc -O2. Huge pages are off but where they are pinned, everything is touched before it is timed unless the touch is timed.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define PAGE 4096L
+#define HUGE 512
 #define POPULATE_READ 22
 #define POPULATE_WRITE 23
 
@@ -51,22 +52,51 @@ static int ring(void) {
   return fd;
 }
 
-/* IORING_REGISTER_BUFFERS: a long-term write pin of every page; the opposite unpins. */
-static double registration(long pages, int out) {
-  char *p = map(pages);
-  touch(p, pages);
+/* IORING_REGISTER_BUFFERS: a long-term write pin of all pages from p on; the opposite unpins. */
+static double registration(char *p, long pages, int out) {
   struct iovec iov = {p, pages * PAGE};
   double start = now();
   int bad = ring() < 0 || syscall(427, ring(), 0, &iov, 1) != 0;
   double middle = now();
   if (!bad) syscall(427, ring(), 1, 0, 0);
   double end = now();
-  munmap(p, pages * PAGE);
   return bad ? -1 : (out ? end - middle : middle - start) / pages;
 }
 
-static double pin(long pages) { return registration(pages, 0); }
-static double unpin(long pages) { return registration(pages, 1); }
+static double small(long pages, int out) {
+  char *p = map(pages);
+  touch(p, pages);
+  double ns = registration(p, pages, out);
+  munmap(p, pages * PAGE);
+  return ns;
+}
+
+static double pin(long pages) { return small(pages, 0); }
+static double unpin(long pages) { return small(pages, 1); }
+
+/* KiB of this process's anonymous memory in huge pages. */
+static long huge_kib(void) {
+  char line[256];
+  long kib = -1;
+  FILE *f = fopen("/proc/self/smaps_rollup", "r");
+  while (f && kib < 0 && fgets(line, sizeof line, f)) sscanf(line, "AnonHugePages: %ld", &kib);
+  if (f) fclose(f);
+  return kib;
+}
+
+/* The same of huge pages. */
+static double pin_huge(long pages) {
+  char *p = map(pages + HUGE);
+  char *from = (char *)(((uintptr_t)p + HUGE * PAGE - 1) / (HUGE * PAGE) * (HUGE * PAGE));
+  prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+  int bad = madvise(from, pages * PAGE, MADV_HUGEPAGE);
+  touch(from, pages);
+  bad |= huge_kib() < pages * (PAGE / 1024);
+  prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  double ns = bad ? -1 : registration(from, pages, 0);
+  munmap(p, (pages + HUGE) * PAGE);
+  return ns;
+}
 
 /* vmsplice: a short-term reference to every page. */
 static double splice_(long pages) {
@@ -211,7 +241,7 @@ static const struct {
   const char *name;
   double (*run)(long);
 } table[] = {
-  {"pin", pin},           {"unpin", unpin},         {"vmsplice", splice_},  {"process_vm_readv", readv_},
+  {"pin", pin},           {"pin-huge", pin_huge},   {"unpin", unpin},         {"vmsplice", splice_},  {"process_vm_readv", readv_},
   {"populate", populate}, {"write-fault", write_fault}, {"zero-fault", zero_fault}, {"cow-reuse", cow_reuse},
   {"cow-copy", cow_copy}, {"fork", fork_},          {"munmap", unmap},      {"mmap-munmap", map_unmap},
   {"mprotect", protect},

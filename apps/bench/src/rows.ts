@@ -1,5 +1,5 @@
-/** Every row of the table, in its order, and what is left out. */
-import type { NotMeasured, Row, WholeRow } from './row.ts';
+/** Every row of the table, in its order. */
+import type { Row, WholeRow } from './row.ts';
 import { faultRows } from './rows/faults.ts';
 import { formatRows } from './rows/formats.ts';
 import { lockRows } from './rows/locks.ts';
@@ -21,5 +21,3 @@ export const rows: readonly (Row | WholeRow)[] = [
   ...machineRows,
   ...odirectRows,
 ];
-
-export const notMeasured: readonly NotMeasured[] = [{ name: 'pin of huge pages', why: 'there are no huge pages yet' }];

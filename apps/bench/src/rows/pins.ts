@@ -1,36 +1,73 @@
 /** Pinning. */
 import { FOLL_WRITE } from '@mmkit/base';
 import { getUserPages, pinUserPagesFast, putUserPages, unpinUserPages } from '@mmkit/gup';
-import { createBench } from '../machine.ts';
+import { MADV_HUGEPAGE, madvise } from '@mmkit/mm';
+import { type Bench, createBench } from '../machine.ts';
 import { expectCount, type Row, time } from '../row.ts';
 
 const PAGES = 512;
+/** Pages of 4 KiB in a huge one. */
+const HUGE = 512;
 /** Calls in one sample: a page bears a few thousand pins at once. */
 const CALLS = 64;
 const PINNING = 'enters and leaves the kernel, accounts the memory, allocates the request, takes real cache misses';
 
-/** Pins and unpins `calls` times; the time of the half that is asked for. */
-function pinning(pages: number, calls: number, timed: 'pin' | 'unpin') {
-  return (which: number): (() => number) => {
-    const bench = createBench(pages + (pages >> 8) + 256, which, false);
+/** Memory to pin: its pages can be pinned and unpinned `calls` times over. */
+class Pinned {
+  readonly per: number;
+  readonly pin: () => void;
+  readonly unpin: () => void;
+
+  constructor(bench: Bench, at: number, pages: number, calls: number) {
     const { mm } = bench.process;
-    const { memory } = mm;
-    const at = bench.map(pages);
     const into = new Uint32Array(pages);
-    const pin = (): void => {
+    this.per = pages * calls;
+    this.pin = () => {
       for (let i = 0; i < calls; i++) expectCount(pinUserPagesFast(mm, at, pages, FOLL_WRITE, into), pages);
     };
-    const unpin = (): void => {
-      for (let i = 0; i < calls; i++) unpinUserPages(memory, into, pages);
+    this.unpin = () => {
+      for (let i = 0; i < calls; i++) unpinUserPages(mm.memory, into, pages);
     };
-    const per = pages * calls;
-    return () => {
-      if (timed === 'unpin') pin();
-      const ns = time(per, timed === 'pin' ? pin : unpin);
-      if (timed === 'pin') unpin();
-      return ns;
-    };
+  }
+
+  timePin(): number {
+    const ns = time(this.per, this.pin);
+    this.unpin();
+    return ns;
+  }
+
+  timeUnpin(): number {
+    this.pin();
+    return time(this.per, this.unpin);
+  }
+}
+
+function smallPages(pages: number, calls: number, which: number): Pinned {
+  const bench = createBench(pages + (pages >> 8) + 256, which, false);
+  return new Pinned(bench, bench.map(pages), pages, calls);
+}
+
+/** Huge pages from a boundary on. */
+function hugePages(pages: number, calls: number, which: number): Pinned {
+  const bench = createBench(2 * pages + 2 * HUGE, which, false);
+  const span = HUGE * bench.pageSize;
+  const at = Math.ceil(bench.map(pages + HUGE) / span) * span;
+  expectCount(madvise(bench.process.mm, at, pages * bench.pageSize, MADV_HUGEPAGE), 0);
+  return new Pinned(bench, at, pages, calls);
+}
+
+function pinning(pages: number, calls: number): Row['make'] {
+  return (which) => {
+    const pinned = smallPages(pages, calls, which);
+    return () => pinned.timePin();
   };
+}
+
+/** Time of one page among 2^18, over that of one among 2^9. */
+function flat(which: number): () => number {
+  const few = smallPages(PAGES, CALLS, which);
+  const many = smallPages(2 ** 18, 1, which);
+  return () => many.timePin() / few.timePin();
 }
 
 /** Slow path: every page looked up under its table's lock. */
@@ -59,7 +96,7 @@ export const pinRows: readonly Row[] = [
     goal: 5,
     ratioGoal: 0.1,
     native: { op: 'pin', pages: PAGES, besides: PINNING },
-    make: pinning(PAGES, CALLS, 'pin'),
+    make: pinning(PAGES, CALLS),
   },
   {
     name: 'pin fast, one page',
@@ -67,15 +104,26 @@ export const pinRows: readonly Row[] = [
     goal: 60,
     ratioGoal: 0.1,
     native: { op: 'pin', pages: 1, besides: PINNING },
-    make: pinning(1, 4096, 'pin'),
+    make: pinning(1, 4096),
   },
   {
-    name: 'pin fast, 2^18 pages',
-    unit: 'ns/page',
-    goal: null,
+    name: 'pin fast, 2^18 pages, against 2^9',
+    unit: 'times',
+    goal: 1.2,
     ratioGoal: null,
     native: null,
-    make: pinning(2 ** 18, 1, 'pin'),
+    make: flat,
+  },
+  {
+    name: 'pin fast, huge pages',
+    unit: 'ns/4 KiB',
+    goal: 1.2,
+    ratioGoal: 0.6,
+    native: { op: 'pin-huge', pages: 8 * HUGE, besides: `${PINNING}; takes one pin of each huge page` },
+    make: (which) => {
+      const pinned = hugePages(8 * HUGE, 8, which);
+      return () => pinned.timePin();
+    },
   },
   {
     name: 'unpin, 512 pages',
@@ -83,7 +131,10 @@ export const pinRows: readonly Row[] = [
     goal: 3,
     ratioGoal: 0.15,
     native: { op: 'unpin', pages: PAGES, besides: PINNING },
-    make: pinning(PAGES, CALLS, 'unpin'),
+    make: (which) => {
+      const pinned = smallPages(PAGES, CALLS, which);
+      return () => pinned.timeUnpin();
+    },
   },
   {
     name: 'slow walk, mapped pages',
