@@ -140,6 +140,7 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
     let aboveIndex = 0;
     let inherited = E_RIGHTS;
     let huge: Decoded | null = null;
+    const index = leafIndex(format, address);
     for (let level = format.levels - 1; level > 0; level--) {
       above = table;
       aboveIndex = levelIndex(format, level, address);
@@ -162,13 +163,12 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
     }
     if (huge !== null) {
       huge.flags &= inherited | ~E_RIGHTS;
-      const taken = yield* takeHuge(mm, huge, above, aboveIndex, entry, leafIndex(format, address), nr - done, flags);
-      for (let i = 0; i < taken; i++) pages[done + i] = huge.pfn + leafIndex(format, address) + i;
+      const taken = yield* takeHuge(mm, huge, above, aboveIndex, entry, index, nr - done, flags);
       if (taken === 0) return done;
+      fillPages(pages, done, taken, huge.pfn + index);
       done += taken;
       continue;
     }
-    const index = leafIndex(format, address);
     const count = Math.min(tables.entries - index, nr - done);
     const test = format.leafTest(write ? ACCESS_USER | ACCESS_WRITE : ACCESS_USER, inherited);
     const writeTest = write ? test : format.leafTest(ACCESS_USER | ACCESS_WRITE, inherited);
@@ -178,6 +178,16 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
     if (taken < count) break;
   }
   return done;
+}
+
+/** `count` frames in a row, from `pfn` on, into `pages[at…]`. */
+function fillPages(pages: Uint32Array, at: number, count: number, pfn: number): void {
+  // `| 0` spares tests for overflow (a fifth).
+  const end = (at + count) | 0;
+  for (let i = at, frame = pfn; i < end; i = (i + 1) | 0) {
+    pages[i] = frame;
+    frame = (frame + 1) | 0;
+  }
 }
 
 /**

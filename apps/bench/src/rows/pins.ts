@@ -121,7 +121,7 @@ export const pinRows: readonly Row[] = [
     ratioGoal: 0.6,
     native: { op: 'pin-huge', pages: 8 * HUGE, besides: `${PINNING}; takes one pin of each huge page` },
     make: (which) => {
-      const pinned = hugePages(8 * HUGE, 8, which);
+      const pinned = hugePages(8 * HUGE, CALLS, which);
       return () => pinned.timePin();
     },
   },
