@@ -27,6 +27,8 @@ const SECTOR_SIZE = 512;
 const MAX_BLOCK_SIZE = 65536;
 /** Linux's MAX_ERRNO. */
 const MAX_ERRNO = 4095;
+/** Default number: the first virtio disk. */
+const MAJOR = 0xfe;
 /** Default latency: what a fast disk takes. */
 const LATENCY = 100_000;
 
@@ -35,6 +37,9 @@ export interface BlockDeviceOptions {
   readonly logicalBlockSize?: number;
   /** Virtual time from submission to the start of the transfer, ns; default 100 000. */
   readonly latency?: number;
+  /** Its number, of which /proc/PID/maps tells: 0 to 4095 (default 254), and 0 (default) to 2^20 − 1. */
+  readonly major?: number;
+  readonly minor?: number;
   /** Fault injection: a negative errno ends the bio with that status before a byte moves; 0 lets it pass. */
   readonly fail?: (op: number, offset: number, length: number) => number;
 }
@@ -48,6 +53,9 @@ export class BlockDevice {
   readonly logicalBlockSize: number;
   /** ns. */
   readonly latency: number;
+  /** Its number (bd_dev). */
+  readonly major: number;
+  readonly minor: number;
   /** Fault injection, or null. */
   readonly fail: ((op: number, offset: number, length: number) => number) | null;
   /** Bios submitted and not done. This file only. */
@@ -67,6 +75,8 @@ export class BlockDevice {
     backend: Backend | AsyncBackend,
     logicalBlockSize: number,
     latency: number,
+    major: number,
+    minor: number,
     fail: ((op: number, offset: number, length: number) => number) | null,
   ) {
     this.sched = sched;
@@ -74,6 +84,8 @@ export class BlockDevice {
     this.backend = backend;
     this.logicalBlockSize = logicalBlockSize;
     this.latency = latency;
+    this.major = major;
+    this.minor = minor;
     this.fail = fail;
     this.inFlight = 0;
     this.idle = new WaitQueue('idle block device');
@@ -90,13 +102,15 @@ export function createBlockDevice(
   backend: Backend | AsyncBackend,
   options: BlockDeviceOptions = {},
 ): BlockDevice {
-  const { logicalBlockSize = SECTOR_SIZE, latency = LATENCY, fail = null } = options;
+  const { logicalBlockSize = SECTOR_SIZE, latency = LATENCY, major = MAJOR, minor = 0, fail = null } = options;
   checkInteger('logicalBlockSize', logicalBlockSize, SECTOR_SIZE, MAX_BLOCK_SIZE);
   if ((logicalBlockSize & (logicalBlockSize - 1)) !== 0) {
     throw new RangeError(`logicalBlockSize: expected a power of two, got ${logicalBlockSize}`);
   }
   checkInteger('latency', latency, 0, Number.MAX_SAFE_INTEGER);
-  return new BlockDevice(sched, phys, backend, logicalBlockSize, latency, fail);
+  checkInteger('major', major, 0, 0xfff);
+  checkInteger('minor', minor, 0, 0xf_ffff);
+  return new BlockDevice(sched, phys, backend, logicalBlockSize, latency, major, minor, fail);
 }
 
 /**

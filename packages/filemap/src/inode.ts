@@ -117,11 +117,14 @@ export class OpenFile {
   readonly readable: boolean;
   /** Opened for writing (FMODE_WRITE). */
   readonly writable: boolean;
+  /** What /proc/PID/maps calls it (d_path); '': nothing. */
+  readonly path: string;
 
-  constructor(inode: Inode, readable: boolean, writable: boolean) {
+  constructor(inode: Inode, readable: boolean, writable: boolean, path: string = '') {
     this.inode = inode;
     this.readable = readable;
     this.writable = writable;
+    this.path = path;
   }
 }
 

@@ -48,6 +48,7 @@ export { createPipe, DEFAULT_PIPE_SLOTS, destroyPipe, Pipe, PipeBuffer } from '.
 export { pipeRead, vmsplice } from './pipe.co.ts';
 export { procMemRead, procMemWrite } from './proc-mem.co.ts';
 export { processVmReadv, processVmWritev } from './process-vm.co.ts';
+export { procMaps } from './proc-maps.ts';
 export { checkMachine } from './check.ts';
 export { allocPd, createRdmaDevice, deallocPd, ProtectionDomain, RdmaDevice } from './rdma/device.ts';
 export {

@@ -137,7 +137,7 @@ function sharedMemory(mm: Mm, size: number): OpenFile {
   const inode = createInode(mm.memory.files, null, fileRmap(mm.memory));
   inode.size = size;
   inode.unnamed = true;
-  return new OpenFile(inode, true, true);
+  return new OpenFile(inode, true, true, '/dev/zero (deleted)');
 }
 
 /**
