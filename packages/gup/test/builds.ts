@@ -19,7 +19,21 @@ import {
   setDecoded,
   writeEntry,
 } from '@mmkit/pgtable';
-import { arm64, ENTRY_LEAF, ENTRY_NONPRESENT, x86_64 } from '@mmkit/pgtable';
+import {
+  arm64,
+  arm64_16k_48,
+  arm64_16k_52,
+  arm64_4k_52,
+  arm64_64k_48,
+  arm64_64k_52,
+  ENTRY_LEAF,
+  ENTRY_NONPRESENT,
+  sv39,
+  sv48,
+  sv57,
+  x86_64,
+  x86_64La57,
+} from '@mmkit/pgtable';
 import type { Decoded, Entry, Format } from '@mmkit/pgtable';
 import { pageMapCount, pageRefCount, Phys } from '@mmkit/phys';
 import {
@@ -105,23 +119,50 @@ const schedBuild: Omit<Build, 'format' | 'lock'> = {
     },
 };
 
+/** Bytes of a page in this run of the tests: 4 KiB, or what the project of vitest.config.ts says. */
+export const PAGE = Number(process.env['PAGE_SIZE'] ?? 4096);
+
+const ALL_FORMATS: readonly Format[] = [
+  x86_64,
+  x86_64La57,
+  arm64,
+  arm64_4k_52,
+  arm64_16k_48,
+  arm64_16k_52,
+  arm64_64k_48,
+  arm64_64k_52,
+  sv39,
+  sv48,
+  sv57,
+  madeUp,
+];
+const formats = ALL_FORMATS.filter(({ spans }) => spans[0] === PAGE);
+/** One of each family: where every schedule is run, the others would add time and nothing else. */
+const FAMILIES: readonly Format[] = [x86_64, arm64, arm64_16k_48, arm64_64k_48, madeUp];
+
+function of(kind: string, build: Omit<Build, 'format' | 'lock'>, chosen: readonly Format[]): [string, Build][] {
+  return chosen.map((format) => {
+    const OtherLock = build === plainBuild ? PlainOtherLock : SchedOtherLock;
+    return [`${kind} ${format.name}`, { ...build, format, lock: format === madeUp ? () => new OtherLock() : null }];
+  });
+}
+
 /** Every test runs on all of them; the made-up format comes with a lock that is not ours. */
 export const builds: readonly (readonly [string, Build])[] = [
-  ['plain x86-64', { ...plainBuild, format: x86_64, lock: null }],
-  ['sched x86-64', { ...schedBuild, format: x86_64, lock: null }],
-  ['plain arm64', { ...plainBuild, format: arm64, lock: null }],
-  ['sched arm64', { ...schedBuild, format: arm64, lock: null }],
-  ['plain made up', { ...plainBuild, format: madeUp, lock: () => new PlainOtherLock() }],
-  ['sched made up', { ...schedBuild, format: madeUp, lock: () => new SchedOtherLock() }],
+  ...of('plain', plainBuild, formats),
+  ...of('sched', schedBuild, formats),
 ];
-/** The sched builds alone. */
-export const schedBuilds: readonly (readonly [string, Build])[] = builds.filter(([name]) => name.startsWith('sched'));
+/** Sched builds, one of each family. */
+export const schedBuilds: readonly (readonly [string, Build])[] = of(
+  'sched',
+  schedBuild,
+  formats.filter((format) => FAMILIES.includes(format)),
+);
 
 /** Flags of a private VMA that may be read and written. */
 export const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
 /** The first page under test; a leaf table ends 16 pages further on. */
-export const AT = 0x3f_0000;
-export const PAGE = 4096;
+export const AT = (2 * (PAGE / 8) - 16) * PAGE;
 
 /** An address space, and what a test asks of it again and again. */
 export class Space {

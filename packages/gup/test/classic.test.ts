@@ -25,6 +25,7 @@ import {
   folioMapcount,
   HOT_MAPCOUNT,
   HOT_WORDS,
+  MAX_PAGE_ORDER,
   PG_DIRTY,
   PG_LOCKED,
   PG_REFERENCED,
@@ -44,22 +45,16 @@ const eras = builds.flatMap(([name, build]) =>
   [linux3_14, linux4_8].map((policy): [string, string, Build, Policy] => [name, policy.name, build, policy]),
 );
 
+const counters = (): { min_flt: number; maj_flt: number } => ({ min_flt: 0, maj_flt: 0 });
+
+/** The call with mmap_sem held for reading, nonblocking NULL. */
+function get(s: Space, start: number, nr: number, flags: number, pages: Uint32Array | null, tsk = counters()): number {
+  return s.locked(() => s.build.classic.__get_user_pages(tsk, s.mm, start, nr, flags, pages, null, null));
+}
+
 describe.each(eras)('%s, %s: __get_user_pages', (_name, _kernel, build, policy) => {
   const { put_page } = build.classic;
   const machine = (hooks: Hooks = {}): Space => space(build, hooks, { policy });
-  const counters = (): { min_flt: number; maj_flt: number } => ({ min_flt: 0, maj_flt: 0 });
-
-  /** The call with mmap_sem held for reading, nonblocking NULL. */
-  function get(
-    s: Space,
-    start: number,
-    nr: number,
-    flags: number,
-    pages: Uint32Array | null,
-    tsk = counters(),
-  ): number {
-    return s.locked(() => build.classic.__get_user_pages(tsk, s.mm, start, nr, flags, pages, null, null));
-  }
 
   it('A.16 #1: nr 0 is 0 at any address, nothing touched, no fault', () => {
     const s = machine();
@@ -205,6 +200,51 @@ describe.each(eras)('%s, %s: __get_user_pages', (_name, _kernel, build, policy) 
     dying.sched.current.killed = false;
   });
 
+  it('A.16 #23: FOLL_DUMP of untouched anonymous memory: -EFAULT, a hole; no page table made', () => {
+    const s = machine();
+    s.map(AT, 1);
+    const free = s.phys.freeFrames;
+    expect(get(s, AT, 1, FOLL_DUMP | FOLL_FORCE | FOLL_GET, new Uint32Array(1))).toBe(-EFAULT);
+    expect(s.phys.freeFrames).toBe(free);
+  });
+
+  it('A.16 #24: FOLL_DUMP of a zero page that is there: -EFAULT', () => {
+    const s = machine();
+    s.map(AT, 1);
+    s.touch(AT, 1, 0);
+    expect(get(s, AT, 1, FOLL_DUMP | FOLL_GET, new Uint32Array(1))).toBe(-EFAULT);
+  });
+
+  it('A.16 #26: a poisoned page: -EFAULT; with FOLL_HWPOISON -EHWPOISON', () => {
+    const s = machine({ before: () => VM_FAULT_HWPOISON });
+    s.map(AT, 1);
+    expect(get(s, AT, 1, FOLL_GET, new Uint32Array(1))).toBe(-EFAULT);
+    expect(get(s, AT, 1, FOLL_GET | FOLL_HWPOISON, new Uint32Array(1))).toBe(-EHWPOISON);
+  });
+
+  it('A.16 #29: nr (unsigned long)-1 over a VMA of 2 pages: 2', () => {
+    const s = machine();
+    s.map(AT, 2);
+    const pages = new Uint32Array(2);
+    expect(get(s, AT, -1, FOLL_WRITE | FOLL_GET, pages)).toBe(2);
+    expect(s.entry(AT + PAGE).pfn).toBe(pages[1]);
+  });
+
+  it('G.1: a negative nr that meets more pages than there are slots: PAGES_OVERRUN, every reference given back', () => {
+    const s = machine();
+    s.map(AT, 3);
+    const pfns = s.touch(AT, 3);
+    expect(codeOf(() => get(s, AT, -1, FOLL_GET, new Uint32Array(2)))).toBe('PAGES_OVERRUN');
+    for (const pfn of pfns) expect(s.refs(pfn)).toBe(1);
+  });
+});
+
+/** Pages of 16 and 64 KiB have none: a huge page would be larger than the largest block. */
+const withHugePages = eras.filter(([, , { format }]) => format.indexBits <= MAX_PAGE_ORDER);
+
+describe.each(withHugePages)('%s, %s: __get_user_pages of huge pages', (_name, _kernel, build, policy) => {
+  const { put_page } = build.classic;
+
   /** A machine with one huge page of memory, nothing touched; its first byte and its pages. */
   function hugeMachine(): { s: Space; at: number; nr: number; vma: Vma } {
     const at = build.format.spans[1]!;
@@ -243,44 +283,6 @@ describe.each(eras)('%s, %s: __get_user_pages', (_name, _kernel, build, policy) 
     ]);
     put_page(s.memory, pages[0]!);
     expect(s.refs(head)).toBe(1);
-  });
-
-  it('A.16 #23: FOLL_DUMP of untouched anonymous memory: -EFAULT, a hole; no page table made', () => {
-    const s = machine();
-    s.map(AT, 1);
-    const free = s.phys.freeFrames;
-    expect(get(s, AT, 1, FOLL_DUMP | FOLL_FORCE | FOLL_GET, new Uint32Array(1))).toBe(-EFAULT);
-    expect(s.phys.freeFrames).toBe(free);
-  });
-
-  it('A.16 #24: FOLL_DUMP of a zero page that is there: -EFAULT', () => {
-    const s = machine();
-    s.map(AT, 1);
-    s.touch(AT, 1, 0);
-    expect(get(s, AT, 1, FOLL_DUMP | FOLL_GET, new Uint32Array(1))).toBe(-EFAULT);
-  });
-
-  it('A.16 #26: a poisoned page: -EFAULT; with FOLL_HWPOISON -EHWPOISON', () => {
-    const s = machine({ before: () => VM_FAULT_HWPOISON });
-    s.map(AT, 1);
-    expect(get(s, AT, 1, FOLL_GET, new Uint32Array(1))).toBe(-EFAULT);
-    expect(get(s, AT, 1, FOLL_GET | FOLL_HWPOISON, new Uint32Array(1))).toBe(-EHWPOISON);
-  });
-
-  it('A.16 #29: nr (unsigned long)-1 over a VMA of 2 pages: 2', () => {
-    const s = machine();
-    s.map(AT, 2);
-    const pages = new Uint32Array(2);
-    expect(get(s, AT, -1, FOLL_WRITE | FOLL_GET, pages)).toBe(2);
-    expect(s.entry(AT + PAGE).pfn).toBe(pages[1]);
-  });
-
-  it('G.1: a negative nr that meets more pages than there are slots: PAGES_OVERRUN, every reference given back', () => {
-    const s = machine();
-    s.map(AT, 3);
-    const pfns = s.touch(AT, 3);
-    expect(codeOf(() => get(s, AT, -1, FOLL_GET, new Uint32Array(2)))).toBe('PAGES_OVERRUN');
-    for (const pfn of pfns) expect(s.refs(pfn)).toBe(1);
   });
 });
 

@@ -11,7 +11,7 @@ import { createRwsem } from '@mmkit/rwsem';
 import { createSched } from '@mmkit/task';
 import { createVmaTree, VM_IO, VM_LOCKONFAULT, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from '@mmkit/vma';
 import { insertVma, Vma } from '@mmkit/vma';
-import { AT, builds, codeOf, PAGE, RW, space } from './builds.ts';
+import { AT, builds, codeOf, PAGE, RW, schedBuilds, space } from './builds.ts';
 import { PlainOtherLock } from './other-lock.ts';
 
 /** Three levels of 2048 entries in pages of 16 KiB, otherwise x86-64. */
@@ -154,7 +154,7 @@ describe.each(builds)('%s: B.13, populate', (_, build) => {
 describe('createMm', () => {
   it('has the fault handler of its own build', () => {
     const memory = createMemory({ sched: createSched(), frames: 32 });
-    const handlers = [createMm({ memory })!, builds[1]![1].gup.createMm({ memory })!].map((mm) => mm.faultHandler);
+    const handlers = [createMm({ memory })!, schedBuilds[0]![1].gup.createMm({ memory })!].map((mm) => mm.faultHandler);
     expect(handlers.map((handler) => handler.constructor.name)).toEqual(['Function', 'GeneratorFunction']);
   });
 });

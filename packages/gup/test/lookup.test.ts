@@ -138,14 +138,15 @@ describe.each(builds)('%s', (_, build) => {
       expect(s.entry(AT).flags & E_WRITE).toBe(E_WRITE);
     });
 
-    it('a uffd-wp entry is not written through: it takes a fault', () => {
+    it('a uffd-wp entry is not written through, it takes a fault; riscv64 has no such bit', () => {
       let faults = 0;
       const s = space(build, { before: () => (faults++, VM_FAULT_SIGBUS) });
       s.map(AT, 1, READ_ONLY);
       const [pfn] = s.touch(AT, 1);
       s.set(AT, pfn!, E_USER | E_YOUNG | E_DIRTY | E_UFFD_WP);
-      expect(get(s, FOLL_WRITE | FOLL_FORCE)).toBe(-EFAULT);
-      expect(faults).toBe(1);
+      const marked = (s.entry(AT).flags & E_UFFD_WP) !== 0;
+      expect(marked).toBe(!s.memory.format.name.startsWith('riscv64'));
+      expect([get(s, FOLL_WRITE | FOLL_FORCE), faults]).toEqual(marked ? [-EFAULT, 1] : [1, 0]);
     });
 
     it('G.12: a forced read of PROT_NONE follows the entry, with FOLL_HONOR_NUMA_FAULT too', () => {
