@@ -1,6 +1,7 @@
 /**
  * The family's entry points (B.3). `get_*` take a reference (`putUserPages` gives it back), `pin_*` a pin
- * (`unpinUserPages`). Bad flags: `get_*` and `*_fast` return -EINVAL, the other `pin_*` 0 (B.2); the warn port is told.
+ * (`unpinUserPages`). Bad flags: `get_*` and `*_fast` return -EINVAL, the other `pin_*` 0 (B.2); the warn port is told. `scope` says who pins, where
+ * a ledger of pins is kept (`openPinScope` of phys; null: nobody in particular).
  */
 import {
   checkAddress,
@@ -16,6 +17,7 @@ import {
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
+import type { PinScope } from '@mmkit/phys';
 import { getUserPagesLocked } from './locked.co.ts';
 import { gupFastFallback } from './fast.co.ts';
 import { gupArgsProblem } from './legality.ts';
@@ -76,13 +78,34 @@ export function* getUserPagesUnlocked(
 export function* getUserPagesFast(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
   if (!valid(mm, start, nr, flags, FOLL_GET, pages, MIN_INT)) return -EINVAL;
   refuseZero(nr);
-  return yield* gupFastFallback(mm, start, nr, flags | FOLL_GET, pages);
+  return yield* gupFastFallback(mm, start, nr, flags | FOLL_GET, pages, null);
 }
 
 /** Pins (Linux: pin_user_pages). mmap_lock is held and kept. Unlike the others it does not mark the pages accessed (G.8). */
-export function* pinUserPages(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+export function* pinUserPages(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: Uint32Array,
+  scope: PinScope | null = null,
+): Task<number> {
   if (!valid(mm, start, nr, flags, FOLL_PIN, pages)) return 0;
-  return yield* getUserPagesLocked(mm, start, nr, pages, 0, { value: 1 }, flags | FOLL_PIN);
+  return yield* getUserPagesLocked(mm, start, nr, pages, 0, { value: 1 }, flags | FOLL_PIN, scope);
+}
+
+/** As pinUserPages, but takes and drops mmap_lock itself (Linux: pin_user_pages_unlocked). -EAGAIN: killed while waiting for it. */
+export function* pinUserPagesUnlocked(
+  mm: Mm,
+  start: number,
+  nr: number,
+  pages: Uint32Array,
+  flags: number,
+  scope: PinScope | null = null,
+): Task<number> {
+  const set = FOLL_PIN | FOLL_TOUCH | FOLL_UNLOCKABLE;
+  if (!valid(mm, start, nr, flags, set, pages)) return 0;
+  return yield* getUserPagesLocked(mm, start, nr, pages, 0, { value: 0 }, flags | set, scope);
 }
 
 /** Pins in another process's memory (Linux: pin_user_pages_remote); mmap_lock and `locked` as for getUserPagesRemote. */
@@ -93,17 +116,25 @@ export function* pinUserPagesRemote(
   flags: number,
   pages: Uint32Array,
   locked: LockState | null = null,
+  scope: PinScope | null = null,
 ): Task<number> {
   const set = remoteFlags(locked) | FOLL_PIN | FOLL_TOUCH;
   if (!valid(mm, start, nr, flags, set, pages) || !heldOrTold(mm, locked)) return 0;
-  return yield* getUserPagesLocked(mm, start, nr, pages, 0, locked ?? { value: 1 }, flags | set);
+  return yield* getUserPagesLocked(mm, start, nr, pages, 0, locked ?? { value: 1 }, flags | set, scope);
 }
 
 /** Pins without mmap_lock where the tables allow it (Linux: pin_user_pages_fast). `nr` as for getUserPagesFast. */
-export function* pinUserPagesFast(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+export function* pinUserPagesFast(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: Uint32Array,
+  scope: PinScope | null = null,
+): Task<number> {
   if (!valid(mm, start, nr, flags, FOLL_PIN, pages, MIN_INT)) return -EINVAL;
   refuseZero(nr);
-  return yield* gupFastFallback(mm, start, nr, flags | FOLL_PIN, pages);
+  return yield* gupFastFallback(mm, start, nr, flags | FOLL_PIN, pages, scope);
 }
 
 function valid(

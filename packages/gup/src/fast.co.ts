@@ -43,6 +43,7 @@ import {
 } from '@mmkit/pgtable';
 import type { Decoded, Entry, EntryTest } from '@mmkit/pgtable';
 import {
+  bookPins,
   compoundHead,
   GUP_PIN_COUNTING_BIAS,
   gupPutFolio,
@@ -57,6 +58,7 @@ import {
   setFlag,
   tryGrabFolioFast,
 } from '@mmkit/phys';
+import type { PinScope } from '@mmkit/phys';
 import { localIrqRestore, noted, TP_GUP_FAST, traceBegin, traceEnd } from '@mmkit/task';
 import { localIrqSave, readSeqBegin, readSeqRetry } from '@mmkit/task/sched';
 import { getUserPagesLocked, setHasPinned } from './locked.co.ts';
@@ -77,9 +79,16 @@ const NEVER: EntryTest = Object.freeze({ maskLo: 0, wantLo: 1, maskHi: 0, wantHi
 /**
  * Takes `nr` pages (1 or more) from the page of `start` on; the fast walk first, the slow path for the rest. mmap_lock
  * must not be held. How many, or a negative errno; an error after the first page is a short count, and what lies in
- * `pages` from there on means nothing.
+ * `pages` from there on means nothing. Pins are booked to `scope`.
  */
-export function* gupFastFallback(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
+export function* gupFastFallback(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: Uint32Array,
+  scope: PinScope | null,
+): Task<number> {
   const { memory } = mm;
   const problem = fastFlagsProblem(flags);
   if (problem !== null) {
@@ -100,9 +109,11 @@ export function* gupFastFallback(mm: Mm, start: number, nr: number, flags: numbe
     tracePins(sched, fast, pages, 0, flags);
   }
   memory.stat.gupFast += fast;
+  if (memory.phys.pinLedger !== null && (flags & FOLL_PIN) !== 0) bookPins(memory.phys, pages, 0, fast, scope);
   if (fast === nr || (flags & FOLL_FAST_ONLY) !== 0) return fast;
   const slowFlags = flags | FOLL_TOUCH | FOLL_UNLOCKABLE;
-  const slow = yield* getUserPagesLocked(mm, from + fast * pageSize, nr - fast, pages, fast, { value: 0 }, slowFlags);
+  const rest = from + fast * pageSize;
+  const slow = yield* getUserPagesLocked(mm, rest, nr - fast, pages, fast, { value: 0 }, slowFlags, scope);
   if (slow < 0) return fast > 0 ? fast : slow;
   return fast + slow;
 }

@@ -8,9 +8,10 @@ export {
   pinUserPages,
   pinUserPagesFast,
   pinUserPagesRemote,
+  pinUserPagesUnlocked,
 } from './api.gen.ts';
 export { fixupUserFault } from './fixup.gen.ts';
-export { setPageDirtyLock, unpinUserPagesDirtyLock } from './dirty.gen.ts';
+export { setPageDirtyLock, unpinUserPageRangeDirtyLock, unpinUserPagesDirtyLock } from './dirty.gen.ts';
 export { putUserPages, unpinUserPages } from './release.ts';
 export { faultinPageRange, mmPopulate, populateLocked } from './populate.gen.ts';
 export type { FaultCounters, LockState } from './request.ts';

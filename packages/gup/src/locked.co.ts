@@ -16,6 +16,8 @@ import {
 import type { Task } from '@mmkit/base';
 import { Mm, MM_FLAGS, mmapAssertLocked, mmapReadUnlock, MMF_HAS_PINNED } from '@mmkit/aspace';
 import { mmapReadLockKillable } from '@mmkit/aspace/sched';
+import { bookPins } from '@mmkit/phys';
+import type { PinScope } from '@mmkit/phys';
 import { TP_GUP_SLOW, traceBegin, traceEnd, writes } from '@mmkit/task';
 import { getUserPagesRange } from './engine.co.ts';
 import type { LockState } from './request.ts';
@@ -24,7 +26,7 @@ import { tracePins } from './trace.ts';
 
 /**
  * Takes mmap_lock where `locked.value` is 0, goes on after a fault that dropped it. 0 only for `nr` 0 or FOLL_NOWAIT.
- * On return `locked.value` says whether mmap_lock is held.
+ * On return `locked.value` says whether mmap_lock is held. Pins are booked to `scope`.
  */
 export function* getUserPagesLocked(
   mm: Mm,
@@ -34,6 +36,7 @@ export function* getUserPagesLocked(
   at: number,
   locked: LockState,
   flags: number,
+  scope: PinScope | null = null,
 ): Task<number> {
   if (nr === 0) return 0;
   const { sched, phys, stat } = mm.memory;
@@ -81,6 +84,7 @@ export function* getUserPagesLocked(
     locked.value = 0;
   }
   stat.gupSlow += done;
+  if (phys.pinLedger !== null && (flags & FOLL_PIN) !== 0) bookPins(phys, pages!, at, done, scope);
   if (sched.tracepoints !== null) {
     traceEnd(sched, TP_GUP_SLOW, done > 0 ? done : result);
     tracePins(sched, done, pages, at, flags);

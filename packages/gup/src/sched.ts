@@ -8,9 +8,10 @@ export {
   pinUserPages,
   pinUserPagesFast,
   pinUserPagesRemote,
+  pinUserPagesUnlocked,
 } from './api.co.ts';
 export { fixupUserFault } from './fixup.co.ts';
-export { setPageDirtyLock, unpinUserPagesDirtyLock } from './dirty.co.ts';
+export { setPageDirtyLock, unpinUserPageRangeDirtyLock, unpinUserPagesDirtyLock } from './dirty.co.ts';
 export { putUserPages, unpinUserPages } from './release.ts';
 export { faultinPageRange, mmPopulate, populateLocked } from './populate.co.ts';
 export type { FaultCounters, LockState } from './request.ts';

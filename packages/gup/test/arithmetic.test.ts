@@ -160,7 +160,7 @@ describe.each(builds)('%s: giving back', (_, build) => {
     '%s of a page that is not pinned: PIN_BELOW_ZERO; it is as it was, those before it are unpinned',
     (name) => {
       const { s, pages } = pinned(2);
-      expect(codeOf(() => gup[name](s.memory, pages, 4, true))).toBe('PIN_BELOW_ZERO');
+      expect(codeOf(() => gup[name](s.memory, pages, 4, true as never))).toBe('PIN_BELOW_ZERO');
       expect([...pages].map((pfn) => s.refs(pfn))).toEqual([1, 1, 1, 1]);
       expect([...pages].map((pfn) => testFlag(s.phys, pfn, PG_DIRTY)).slice(2)).toEqual([false, false]);
       expect([s.phys.nrFollPinAcquired, s.phys.nrFollPinReleased]).toEqual([2, 2]);
@@ -174,7 +174,7 @@ describe.each(builds)('%s: giving back', (_, build) => {
       const { s } = pinned(1);
       const free = allocPages(s.phys, GFP_KERNEL, 0);
       freePages(s.phys, free, 0);
-      expect(codeOf(() => gup[name](s.memory, Uint32Array.of(free), 1, true))).toBe('PIN_BELOW_ZERO');
+      expect(codeOf(() => gup[name](s.memory, Uint32Array.of(free), 1, true as never))).toBe('PIN_BELOW_ZERO');
       checkPhys(s.phys);
     },
   );

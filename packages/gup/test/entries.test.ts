@@ -33,8 +33,10 @@ describe('entries', () => {
       'pinUserPages',
       'pinUserPagesFast',
       'pinUserPagesRemote',
+      'pinUserPagesUnlocked',
       'populateLocked',
       'setPageDirtyLock',
+      'unpinUserPageRangeDirtyLock',
       'unpinUserPagesDirtyLock',
     ]);
     expect(generators(colouredClassic)).toEqual([

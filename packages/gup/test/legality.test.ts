@@ -182,7 +182,7 @@ describe.each(builds)('%s: values no C caller could pass', (_, build) => {
 
   it.each(['unpinUserPages', 'putUserPages', 'unpinUserPagesDirtyLock'] as const)('%s: nr and pages', (name) => {
     const release = (s: Space, pages: unknown, nr: number): void =>
-      build.gup[name](s.memory, pages as Uint32Array, nr, true);
+      build.gup[name](s.memory, pages as Uint32Array, nr, true as never);
     for (const nr of [NaN, 1.5, -1, 2 ** 31]) bad(name, 'nr', (s) => release(s, new Uint32Array(4), nr));
     for (const pages of [new Uint32Array(1), new Int32Array(4), null]) bad(name, 'pages', (s) => release(s, pages, 2));
   });

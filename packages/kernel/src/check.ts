@@ -12,6 +12,7 @@ import { createDecoded, createEntry, E_WRITE, ENTRY_LEAF, ENTRY_TABLE, readEntry
 import type { Decoded } from '@mmkit/pgtable';
 import {
   checkPhys,
+  checkPinLedger,
   COLD_NEXT,
   COLD_PRIVATE,
   COLD_WORDS,
@@ -59,6 +60,7 @@ interface Census {
  * | PINNED_NOT_EXCLUSIVE | a mapped small anonymous page that is pinned is exclusive, with `policy.unshare` (E.3 #3) |
  * | REFCOUNT | a frame has a plain reference for each mapping beside its pins (E.3 #4) |
  * | PIN_COUNT | pins acquired − released = pins in the frames (E.3 #11) |
+ * | PIN_LEDGER | a ledger of pins that is kept has as many of each folio as the frame table |
  * | TLB_TO_FREE, TLB_STALE, TLB_UNMASKED | check-tlb.ts (E.3 #5) |
  */
 export function checkMachine(machine: Machine): void {
@@ -74,6 +76,7 @@ export function checkMachine(machine: Machine): void {
   const live = phys.nrFollPinAcquired - phys.nrFollPinReleased;
   const { pins } = countFrames(phys);
   if (live !== pins) fail('PIN_COUNT', `${live} pins by the counters, ${pins} in the frames`);
+  checkPinLedger(phys);
   checkTlbs(machine);
 }
 

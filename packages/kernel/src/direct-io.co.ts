@@ -96,7 +96,7 @@ export function* finishDirectIo(io: DirectIo): Task<DirectIoResult> {
   const { sched, memory } = io.machine;
   while (io.inFlight > 0) yield* waitOn(sched, io.queue);
   for (const bio of io.cleaned.splice(0)) {
-    yield* unpinUserPagesDirtyLock(memory, bio.pfns, bioPageCount(bio, memory.phys.pageSize), true);
+    yield* unpinUserPagesDirtyLock(memory, bio.pfns, bioPageCount(bio, memory.phys.pageSize), true, io.scope);
   }
   const result = io.error !== 0 ? io.error : Math.min(io.submitted, io.end);
   return { result, pagesPinned: io.pagesPinned };
@@ -108,7 +108,7 @@ export function createDirectIo(machine: Machine, process: Process, device: Block
   if (device.phys !== machine.memory.phys) {
     throw new InvariantError('WRONG_MACHINE', 'the device reaches the memory of another machine');
   }
-  return new DirectIo(machine, device, op);
+  return new DirectIo(machine, process.pid, device, op);
 }
 
 /** RangeError for values no C program could pass. */
@@ -182,13 +182,14 @@ function* submitNext(
   const { pageSize } = memory.phys;
   const inPage = address % pageSize;
   const pages = new Uint32Array(Math.min(Math.ceil((inPage + left) / pageSize), bioPages));
-  const got = yield* pinUserPagesFast(mm, address, pages.length, io.op === BIO_READ ? FOLL_WRITE : 0, pages);
+  const flags = io.op === BIO_READ ? FOLL_WRITE : 0;
+  const got = yield* pinUserPagesFast(mm, address, pages.length, flags, pages, io.scope);
   if (got < 0) return got;
   // Whole blocks only: what a short pin, or the end of the array, leaves of a block goes back.
   const most = Math.min(left, got * pageSize - inPage);
   const bytes = most - (most % io.device.logicalBlockSize);
   const used = bytes === 0 ? 0 : Math.ceil((inPage + bytes) / pageSize);
-  unpinUserPages(memory, pages.subarray(used, got), got - used);
+  unpinUserPages(memory, pages.subarray(used, got), got - used, io.scope);
   if (used === 0) return -EFAULT;
   io.pagesPinned += used;
   if (io.op === BIO_READ) for (let i = 0; i < used; i++) yield* setPageDirtyLock(memory, pages[i]!);

@@ -9,8 +9,8 @@
 import { BIO_READ } from '@mmkit/filemap';
 import type { Bio, BlockDevice } from '@mmkit/filemap';
 import { unpinUserPages } from '@mmkit/gup';
-import { PG_DIRTY, testFlag } from '@mmkit/phys';
-import type { Phys } from '@mmkit/phys';
+import { openPinScope, PG_DIRTY, testFlag } from '@mmkit/phys';
+import type { Phys, PinScope } from '@mmkit/phys';
 import { wakeAll, WaitQueue } from '@mmkit/task';
 import type { Machine } from './machine.ts';
 
@@ -38,6 +38,8 @@ export class DirectIo {
   readonly device: BlockDevice;
   /** BIO_READ or BIO_WRITE. */
   readonly op: number;
+  /** Who holds its pins; null: no ledger is kept. */
+  readonly scope: PinScope | null;
   /** Who waits for a bio of it to end. */
   readonly queue: WaitQueue;
   /** Bytes given to bios so far, or zeroed by the CPU for a hole. direct-io*.co.ts only. */
@@ -53,11 +55,13 @@ export class DirectIo {
   /** Ended reads with a page that somebody cleaned: still pinned. */
   readonly cleaned: Bio[];
 
-  constructor(machine: Machine, device: BlockDevice, op: number) {
+  constructor(machine: Machine, pid: number, device: BlockDevice, op: number) {
+    const name = op === BIO_READ ? 'direct read' : 'direct write';
     this.machine = machine;
     this.device = device;
     this.op = op;
-    this.queue = new WaitQueue(op === BIO_READ ? 'direct read' : 'direct write');
+    this.scope = openPinScope(machine.memory.phys, name, pid);
+    this.queue = new WaitQueue(name);
     this.submitted = 0;
     this.pagesPinned = 0;
     this.inFlight = 0;
@@ -80,7 +84,7 @@ export function endDirectBio(io: DirectIo, bio: Bio, at: number): void {
   const { memory } = io.machine;
   const pages = bioPageCount(bio, memory.phys.pageSize);
   if (io.op === BIO_READ && !allDirty(memory.phys, bio.pfns, pages)) io.cleaned.push(bio);
-  else unpinUserPages(memory, bio.pfns, pages);
+  else unpinUserPages(memory, bio.pfns, pages, io.scope);
   wakeAll(io.queue);
 }
 

@@ -21,6 +21,7 @@ import {
 import type { Task } from '@mmkit/base';
 import { unpinUserPages } from '@mmkit/gup';
 import { pinUserPagesFast } from '@mmkit/gup/sched';
+import { openPinScope } from '@mmkit/phys';
 import { chargedPages, IoUring, keptPins, RegisteredBuffer } from './io-uring.ts';
 import { checkAlive, Process } from './process.ts';
 
@@ -77,31 +78,33 @@ function* registerOne(process: Process, address: number, length: number, buffers
   const { pageSize } = memory.phys;
   const offsetInPage = address % pageSize;
   const pfns = new Uint32Array(Math.ceil((offsetInPage + length) / pageSize));
-  const got = yield* pinUserPagesFast(mm, address - offsetInPage, pfns.length, FOLL_WRITE | FOLL_LONGTERM, pfns);
+  const scope = openPinScope(memory.phys, 'io_uring buffer', process.pid);
+  const flags = FOLL_WRITE | FOLL_LONGTERM;
+  const got = yield* pinUserPagesFast(mm, address - offsetInPage, pfns.length, flags, pfns, scope);
   if (got < 0) return got;
   if (got < pfns.length) {
-    unpinUserPages(memory, pfns, got);
+    unpinUserPages(memory, pfns, got, scope);
     return -EFAULT;
   }
   const charged = chargedPages(memory.phys, pfns, buffers);
   yield P_PINNED_VM;
   if (!process.capIpcLock && mm.pinnedVm + charged > Math.floor(process.rlimitMemlock / pageSize)) {
-    unpinUserPages(memory, pfns, got);
+    unpinUserPages(memory, pfns, got, scope);
     return -ENOMEM;
   }
   mm.pinnedVm += charged;
   const pins = keptPins(memory.phys, pfns);
   if (pins !== pfns) {
     const rest = pfns.filter((pfn) => !pins.includes(pfn));
-    unpinUserPages(memory, rest, rest.length);
+    unpinUserPages(memory, rest, rest.length, scope);
   }
-  buffers.push(new RegisteredBuffer(mm, offsetInPage, length, pfns, pins, charged));
+  buffers.push(new RegisteredBuffer(mm, offsetInPage, length, pfns, pins, charged, scope));
   return 0;
 }
 
 function* release(ring: IoUring, buffers: readonly RegisteredBuffer[]): Task<void> {
-  for (const { mm, pins, charged } of buffers) {
-    unpinUserPages(ring.machine.memory, pins, pins.length);
+  for (const { mm, pins, charged, scope } of buffers) {
+    unpinUserPages(ring.machine.memory, pins, pins.length, scope);
     yield P_PINNED_VM;
     mm.pinnedVm -= charged;
   }

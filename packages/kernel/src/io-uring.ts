@@ -6,6 +6,7 @@
 import { checkInteger, EFAULT } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { compoundHead, folioNrPages, folioTestLarge, Phys, readBytes, writeBytes } from '@mmkit/phys';
+import type { PinScope } from '@mmkit/phys';
 import { Machine } from './machine.ts';
 
 export class RegisteredBuffer {
@@ -21,14 +22,25 @@ export class RegisteredBuffer {
   readonly pins: Uint32Array;
   /** Pages charged for it. */
   readonly charged: number;
+  /** Who holds the pins; null: no ledger is kept. */
+  readonly scope: PinScope | null;
 
-  constructor(mm: Mm, offsetInPage: number, length: number, pfns: Uint32Array, pins: Uint32Array, charged: number) {
+  constructor(
+    mm: Mm,
+    offsetInPage: number,
+    length: number,
+    pfns: Uint32Array,
+    pins: Uint32Array,
+    charged: number,
+    scope: PinScope | null,
+  ) {
     this.mm = mm;
     this.offsetInPage = offsetInPage;
     this.length = length;
     this.pfns = pfns;
     this.pins = pins;
     this.charged = charged;
+    this.scope = scope;
   }
 }
 

@@ -9,7 +9,7 @@ import { mmapReadUnlock } from '@mmkit/aspace';
 import { mmapReadLock } from '@mmkit/aspace/sched';
 import type { LockState } from '@mmkit/gup';
 import { pinUserPagesRemote, unpinUserPagesDirtyLock } from '@mmkit/gup/sched';
-import { readBytes, writeBytes } from '@mmkit/phys';
+import { openPinScope, readBytes, writeBytes } from '@mmkit/phys';
 import { Machine } from './machine.ts';
 import { checkAlive, Process } from './process.ts';
 
@@ -56,6 +56,8 @@ function* processVmRw(
   const { memory } = machine;
   const { phys } = memory;
   const move = flags === FOLL_WRITE ? writeBytes : readBytes;
+  const name = flags === FOLL_WRITE ? 'process_vm_writev' : 'process_vm_readv';
+  const scope = openPinScope(phys, name, process.pid);
   const pages = new Uint32Array(Math.min(BATCH, Math.ceil(((address % phys.pageSize) + length) / phys.pageSize)));
   let done = 0;
   while (done < length) {
@@ -64,7 +66,7 @@ function* processVmRw(
     const nr = Math.min(pages.length, Math.ceil((offset + length - done) / phys.pageSize));
     const locked: LockState = { value: 1 };
     yield* mmapReadLock(process.mm);
-    const got = yield* pinUserPagesRemote(process.mm, here - offset, nr, flags, pages, locked);
+    const got = yield* pinUserPagesRemote(process.mm, here - offset, nr, flags, pages, locked, scope);
     if (locked.value === 1) mmapReadUnlock(process.mm);
     if (got <= 0) break;
     for (let i = 0; i < got; i++) {
@@ -73,7 +75,7 @@ function* processVmRw(
       done += part;
       offset = 0;
     }
-    yield* unpinUserPagesDirtyLock(memory, pages, got, flags === FOLL_WRITE);
+    yield* unpinUserPagesDirtyLock(memory, pages, got, flags === FOLL_WRITE, scope);
   }
   return done > 0 || length === 0 ? done : -EFAULT;
 }

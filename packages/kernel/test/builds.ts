@@ -13,7 +13,7 @@ import * as mmSched from '@mmkit/mm/sched';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '@mmkit/mm';
 import { arm64, x86_64 } from '@mmkit/pgtable';
 import type { Format } from '@mmkit/pgtable';
-import { countFrames } from '@mmkit/phys';
+import { countFrames, openPinLedger } from '@mmkit/phys';
 import { createLockdep, describeWaiters, isRunnable, runPending, runTask, stepTask } from '@mmkit/task';
 import type { Sched, Task } from '@mmkit/task';
 
@@ -53,7 +53,12 @@ function withFormat(modules: Modules, format: Format): Api {
   return {
     ...modules,
     format,
-    createMachine: (options) => modules.createMachine({ format, lockdep: createLockdep(), ...options }),
+    createMachine: (options) => {
+      const machine = modules.createMachine({ format, lockdep: createLockdep(), ...options });
+      // arm64 keeps a ledger of pins, which checkMachine looks at.
+      if (format === arm64) openPinLedger(machine.memory.phys, () => machine.sched.now);
+      return machine;
+    },
   };
 }
 

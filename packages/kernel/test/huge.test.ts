@@ -28,6 +28,7 @@ import {
   PG_DIRTY,
   PG_MLOCKED,
   PG_SWAPBACKED,
+  pinReport,
   testFlag,
 } from '@mmkit/phys';
 import { ANON, builds, Cpu, endAll, PAGE, RW } from './builds.ts';
@@ -506,6 +507,8 @@ describe.each(builds)('%s build: huge pages', (_name, api) => {
       expect([what, api.registerBuffers(ring, w.process, iovecs)]).toEqual([what, 0]);
       const held = phys.nrFollPinAcquired - phys.nrFollPinReleased - acquired;
       expect([what, held, w.process.mm.pinnedVm]).toEqual([what, pins, charged]);
+      // Where a ledger is kept: what was pinned and given back again was the ring's.
+      expect(pinReport(phys).length).toBe(phys.pinLedger === null ? 0 : 1);
       api.checkMachine(w.machine);
       expect(api.unregisterBuffers(ring)).toBe(0);
       expect([what, w.process.mm.pinnedVm, phys.nrFollPinAcquired - phys.nrFollPinReleased]).toEqual([

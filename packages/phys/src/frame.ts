@@ -34,6 +34,7 @@
  */
 import type { Task } from '@mmkit/base';
 import type { Failures } from './fail.ts';
+import type { PinLedger } from './pin-ledger.ts';
 import type { PcpList, Zone } from './zone.ts';
 
 /** Words a frame has in `hot`. */
@@ -210,6 +211,8 @@ export class Phys {
   nrFollPinAcquired: number;
   /** vmstat `nr_foll_pin_released`: pins ever dropped. Whoever drops pins adds to it. */
   nrFollPinReleased: number;
+  /** Who holds pins; null: nobody keeps book. pin-report.ts only. */
+  pinLedger: PinLedger | null;
 
   constructor(frames: number, pageSize: number, pageblockOrder: number, shared: boolean, contents: boolean) {
     const hotBytes = frames * HOT_WORDS * 4;
@@ -249,6 +252,7 @@ export class Phys {
     this.numPoisoned = 0;
     this.nrFollPinAcquired = 0;
     this.nrFollPinReleased = 0;
+    this.pinLedger = null;
   }
 
   /** Free frames, wherever they are: in the buddy lists and in per-CPU lists. */

@@ -142,6 +142,16 @@ export {
   folioMaybeDmaPinned,
   folioIsLongtermPinnable,
 } from './refs.ts';
+export { bookPins, openPinScope, PinHolder, PinLedger, PinScope } from './pin-ledger.ts';
+export {
+  checkPinLedger,
+  closePinLedger,
+  formatPinReport,
+  openPinLedger,
+  pinHolders,
+  pinReport,
+} from './pin-report.ts';
+export type { PinReport } from './pin-report.ts';
 export {
   compoundHead,
   folioTestLarge,
@@ -200,7 +210,7 @@ export {
   munlockFolio,
   PAGEVEC_SIZE,
 } from './lru-batch.ts';
-export { countFrames, buddyInfo } from './views.ts';
+export { countFrames, framePins, buddyInfo } from './views.ts';
 export type { FrameCounts } from './views.ts';
 export { checkPhys } from './check.ts';
 export {

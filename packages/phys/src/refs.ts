@@ -15,6 +15,7 @@ import { checkFrame, HOT_FLAGS, HOT_MAPCOUNT, HOT_OWNER, HOT_REFCOUNT, MAX_COUNT
 import type { Phys } from './frame.ts';
 import { freeLastReference } from './page-alloc.ts';
 import { PG_HEAD, PG_TAIL } from './page-flags.ts';
+import { bookPins, debitPins, PinScope } from './pin-ledger.ts';
 import { MIGRATE_CMA, MIGRATE_ISOLATE, ZONE_MOVABLE } from './zone.ts';
 
 /** What one pin adds to the reference count of a small folio. */
@@ -196,23 +197,33 @@ function unpinLarge(phys: Phys, head: number, refs: number): void {
   phys.nrFollPinReleased += refs;
 }
 
-/** Drops `pins` pins of a folio (`unpin_user_folio`, `unpin_folio`); throws what `gupPutFolio` throws. */
-export function unpinFolio(phys: Phys, pfn: number, pins: number = 1): void {
+/**
+ * Drops `pins` pins of a folio (`unpin_user_folio`, `unpin_folio`), which `scope` took as far as the ledger of pins knows;
+ * throws what `gupPutFolio` throws.
+ */
+export function unpinFolio(phys: Phys, pfn: number, pins: number = 1, scope: PinScope | null = null): void {
+  const { pinLedger } = phys;
+  if (pinLedger === null) return gupPutFolio(phys, pfn, pins, FOLL_PIN);
+  checkFrame(phys, pfn);
+  // The last pin may free the folio.
+  const folio = headOf(phys.hot, pfn);
   gupPutFolio(phys, pfn, pins, FOLL_PIN);
+  if (pfn !== phys.zeroPfn) debitPins(pinLedger, folio, pins, scope);
 }
 
 /**
  * Adds a pin to a folio that is pinned (`folio_add_pin`); nothing for the zero page. InvariantError, with nothing
  * changed: ADD_PIN_UNPINNED (Linux warns), REF_OVERFLOW. Counted as acquired, so that acquired − released stays the
- * number of pins.
+ * number of pins; booked to `scope` where a ledger of pins is kept.
  */
-export function folioAddPin(phys: Phys, pfn: number): void {
+export function folioAddPin(phys: Phys, pfn: number, scope: PinScope | null = null): void {
   checkFrame(phys, pfn);
   if (pfn === phys.zeroPfn) return;
   if (pageRefCount(phys, pfn) <= 0 || !folioMaybeDmaPinned(phys, pfn)) {
     throw new InvariantError('ADD_PIN_UNPINNED', `frame ${pfn} is not pinned`);
   }
   if (!tryPin(phys, pfn, 1)) throw new InvariantError('REF_OVERFLOW', `frame ${pfn} has too many references to pin it`);
+  bookPins(phys, Uint32Array.of(pfn), 0, 1, scope);
 }
 
 /**

@@ -6,7 +6,6 @@ import { touchedRanges } from './free-area.ts';
 import { HOT_FLAGS, HOT_REFCOUNT, MAX_PAGE_ORDER, TAIL_PINCOUNT } from './frame.ts';
 import type { Phys } from './frame.ts';
 import { PG_HEAD, PG_RESERVED } from './page-flags.ts';
-import { GUP_PIN_COUNTING_BIAS } from './refs.ts';
 
 /** What `countFrames` found, in frames unless said. */
 export interface FrameCounts {
@@ -22,27 +21,31 @@ export interface FrameCounts {
   readonly pins: number;
 }
 
+/**
+ * Pins of the folio that begins at a frame: exact for a large one, else floor(count / 1024). 0 for a tail, and for what is
+ * reserved.
+ */
+export function framePins(phys: Phys, pfn: number): number {
+  const { hot, cold } = phys;
+  const flags = hot[(pfn << 2) + HOT_FLAGS]!;
+  if ((flags & PG_RESERVED) !== 0) return 0;
+  if ((flags & PG_HEAD) !== 0) return cold[((pfn + 1) << 2) + TAIL_PINCOUNT]!;
+  return hot[(pfn << 2) + HOT_REFCOUNT]! >>> 10;
+}
+
 /** Counts the frames. */
 export function countFrames(phys: Phys): FrameCounts {
-  const { hot, cold, freeFrames } = phys;
+  const { hot, freeFrames } = phys;
   let reserved = 0;
   let pinned = 0;
   let pins = 0;
   const ranges = touchedRanges(phys);
   for (let i = 0; i < ranges.length; i += 2) {
     for (let pfn = ranges[i]!; pfn < ranges[i + 1]!; pfn++) {
-      const flags = hot[(pfn << 2) + HOT_FLAGS]!;
-      const count = hot[(pfn << 2) + HOT_REFCOUNT]! >>> 0;
-      if ((flags & PG_RESERVED) !== 0) {
-        reserved++;
-      } else if ((flags & PG_HEAD) !== 0) {
-        const own = cold[((pfn + 1) << 2) + TAIL_PINCOUNT]!;
-        if (own > 0) pinned++;
-        pins += own;
-      } else if (count >= GUP_PIN_COUNTING_BIAS) {
-        pinned++;
-        pins += Math.floor(count / GUP_PIN_COUNTING_BIAS);
-      }
+      if ((hot[(pfn << 2) + HOT_FLAGS]! & PG_RESERVED) !== 0) reserved++;
+      const own = framePins(phys, pfn);
+      if (own > 0) pinned++;
+      pins += own;
     }
   }
   let present = 0;

@@ -11,6 +11,8 @@ import type { Task } from '@mmkit/base';
 import type { Memory, Mm } from '@mmkit/aspace';
 import { putUserPages } from '@mmkit/gup';
 import { getUserPagesUnlocked, pinUserPagesFast, setPageDirtyLock, unpinUserPagesDirtyLock } from '@mmkit/gup/sched';
+import { openPinScope } from '@mmkit/phys';
+import type { PinScope } from '@mmkit/phys';
 import { checkAlive } from '../process.ts';
 import type { Process } from '../process.ts';
 import { checkPd } from './device.ts';
@@ -55,7 +57,7 @@ export function* regMr(pd: ProtectionDomain, address: number, length: number, ac
   pd.users++;
   let error = yield* chargePinnedVm(pd.process, pages);
   if (error === 0) {
-    const frames = new ScatterList();
+    const frames = new ScatterList(openPinScope(mm.memory.phys, 'memory region', pd.process.pid));
     error = yield* pinFrames(mm, address, pages, access, frames);
     if (error === 0) {
       yield P_RDMA_KEY;
@@ -117,17 +119,24 @@ function* pinFrames(mm: Mm, address: number, pages: number, access: number, fram
   const start = address - (address % pageSize);
   while (frames.pages < pages) {
     const count = Math.min(batch.length, pages - frames.pages);
-    const got = yield* pinBatch(mm, start + frames.pages * pageSize, count, isWritable(access), batch);
+    const got = yield* pinBatch(mm, start + frames.pages * pageSize, count, isWritable(access), batch, frames.scope);
     if (got < 0) return got;
     appendFrames(frames, batch, got);
   }
   return 0;
 }
 
-function* pinBatch(mm: Mm, start: number, nr: number, writable: boolean, batch: Uint32Array): Task<number> {
+function* pinBatch(
+  mm: Mm,
+  start: number,
+  nr: number,
+  writable: boolean,
+  batch: Uint32Array,
+  scope: PinScope | null,
+): Task<number> {
   if (mm.memory.policy.rdmaPins) {
     const flags = writable ? FOLL_LONGTERM | FOLL_WRITE : FOLL_LONGTERM;
-    return yield* pinUserPagesFast(mm, start, nr, flags, batch);
+    return yield* pinUserPagesFast(mm, start, nr, flags, batch, scope);
   }
   // Before pins it always asked for writing, so that at least the copy of a page shared so far was made at once.
   return yield* getUserPagesUnlocked(mm, start, nr, batch, writable ? FOLL_WRITE : FOLL_WRITE | FOLL_FORCE);
@@ -139,7 +148,7 @@ function* releaseFrames(memory: Memory, frames: ScatterList, dirty: boolean): Ta
     const count = Math.min(batch.length, frames.pages - page);
     for (let i = 0; i < count; i++) batch[i] = frameAt(frames, page + i);
     if (memory.policy.rdmaPins) {
-      yield* unpinUserPagesDirtyLock(memory, batch, count, dirty);
+      yield* unpinUserPagesDirtyLock(memory, batch, count, dirty, frames.scope);
     } else {
       if (dirty) for (let i = 0; i < count; i++) yield* setPageDirtyLock(memory, batch[i]!);
       putUserPages(memory, batch, count);

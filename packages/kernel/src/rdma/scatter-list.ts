@@ -1,3 +1,5 @@
+import type { PinScope } from '@mmkit/phys';
+
 /**
  * The frames of a memory region as runs of consecutive PFNs (Linux: the scatterlist of struct ib_umem, coalesced as
  * sg_alloc_append_table_from_pages does). Written while the region is made, by its task only; read-only from then on.
@@ -12,11 +14,14 @@ export class ScatterList {
   readonly pfns: number[];
   /** Pages in all. */
   pages: number;
+  /** Who holds their pins; null: no ledger is kept. */
+  readonly scope: PinScope | null;
 
-  constructor() {
+  constructor(scope: PinScope | null = null) {
     this.firsts = [];
     this.pfns = [];
     this.pages = 0;
+    this.scope = scope;
   }
 }
 
