@@ -8,6 +8,9 @@ import {
   checkInteger,
   checkPages,
   EINVAL,
+  FOLL_DUMP,
+  FOLL_FAST_ONLY,
+  FOLL_FORCE,
   FOLL_GET,
   FOLL_PIN,
   FOLL_REMOTE,
@@ -79,6 +82,33 @@ export function* getUserPagesFast(mm: Mm, start: number, nr: number, flags: numb
   if (!valid(mm, start, nr, flags, FOLL_GET, pages, MIN_INT)) return -EINVAL;
   refuseZero(nr);
   return yield* gupFastFallback(mm, start, nr, flags | FOLL_GET, pages, null);
+}
+
+/**
+ * As getUserPagesFast, but never waits: what the tables do not have is not taken (Linux: get_user_pages_fast_only). How many,
+ * 0 and up; a negative errno for bad flags and ranges only.
+ */
+export function* getUserPagesFastOnly(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: Uint32Array,
+): Task<number> {
+  if (!valid(mm, start, nr, flags, FOLL_GET | FOLL_FAST_ONLY, pages, MIN_INT)) return -EINVAL;
+  refuseZero(nr);
+  return yield* gupFastFallback(mm, start, nr, flags | FOLL_GET | FOLL_FAST_ONLY, pages, null);
+}
+
+/**
+ * A reference to the page at `address` for a core dump (Linux: get_dump_page): its PFN, or null where it would be zeros
+ * or cannot be had. mmap_lock is held and kept, or with `locked.value` 0 taken and dropped.
+ */
+export function* getDumpPage(mm: Mm, address: number, locked: LockState): Task<number | null> {
+  checkAddress('address', address);
+  const pages = new Uint32Array(1);
+  const flags = FOLL_FORCE | FOLL_DUMP | FOLL_GET;
+  return (yield* getUserPagesLocked(mm, address, 1, pages, 0, locked, flags)) === 1 ? pages[0]! : null;
 }
 
 /** Pins (Linux: pin_user_pages). mmap_lock is held and kept. Unlike the others it does not mark the pages accessed (G.8). */

@@ -5,7 +5,7 @@
  */
 import { checkAddress, checkInteger, EFAULT, EINTR, FOLL_HWPOISON, InvariantError } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { Mm, mmapAssertLocked } from '@mmkit/aspace';
+import { Mm, mmapAssertLocked, mmapReadUnlock } from '@mmkit/aspace';
 import { callFaultHandler, mmapReadLock } from '@mmkit/aspace/sched';
 import {
   FAULT_FLAG_ALLOW_RETRY,
@@ -71,4 +71,23 @@ export function* fixupUserFault(
     else tsk.min_flt++;
   }
   return 0;
+}
+
+/**
+ * Has the pages of `length` bytes from `address` on made writable, nothing stored: how many bytes were not, 0 and up to
+ * `length` (Linux: fault_in_safe_writeable; B.14). Takes mmap_lock for reading, and drops it.
+ */
+export function* faultInSafeWriteable(mm: Mm, address: number, length: number): Task<number> {
+  checkAddress('address', address);
+  checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER - address);
+  const { pageSize } = mm.memory.phys;
+  const end = address + length;
+  let here = address;
+  yield* mmapReadLock(mm);
+  while (here < end) {
+    if ((yield* fixupUserFault(mm, here, FAULT_FLAG_WRITE, { value: false })) !== 0) break;
+    here += pageSize - (here % pageSize);
+  }
+  mmapReadUnlock(mm);
+  return Math.max(0, end - here);
 }

@@ -1,8 +1,10 @@
 export { createMm } from './create.gen.ts';
 export type { MmOptions } from './create.gen.ts';
 export {
+  getDumpPage,
   getUserPages,
   getUserPagesFast,
+  getUserPagesFastOnly,
   getUserPagesRemote,
   getUserPagesUnlocked,
   pinUserPages,
@@ -10,7 +12,7 @@ export {
   pinUserPagesRemote,
   pinUserPagesUnlocked,
 } from './api.gen.ts';
-export { fixupUserFault } from './fixup.gen.ts';
+export { faultInSafeWriteable, fixupUserFault } from './fixup.gen.ts';
 export { setPageDirtyLock, unpinUserPageRangeDirtyLock, unpinUserPagesDirtyLock } from './dirty.gen.ts';
 export { putUserPages, unpinUserPages } from './release.ts';
 export { faultinPageRange, mmPopulate, populateLocked } from './populate.gen.ts';

@@ -1,8 +1,10 @@
 export { createMm } from './create.co.ts';
 export type { MmOptions } from './create.co.ts';
 export {
+  getDumpPage,
   getUserPages,
   getUserPagesFast,
+  getUserPagesFastOnly,
   getUserPagesRemote,
   getUserPagesUnlocked,
   pinUserPages,
@@ -10,7 +12,7 @@ export {
   pinUserPagesRemote,
   pinUserPagesUnlocked,
 } from './api.co.ts';
-export { fixupUserFault } from './fixup.co.ts';
+export { faultInSafeWriteable, fixupUserFault } from './fixup.co.ts';
 export { setPageDirtyLock, unpinUserPageRangeDirtyLock, unpinUserPagesDirtyLock } from './dirty.co.ts';
 export { putUserPages, unpinUserPages } from './release.ts';
 export { faultinPageRange, mmPopulate, populateLocked } from './populate.co.ts';

@@ -23,10 +23,13 @@ describe('entries', () => {
 
   it('in the sched build those that may wait are generators', () => {
     expect(generators(coloured)).toEqual([
+      'faultInSafeWriteable',
       'faultinPageRange',
       'fixupUserFault',
+      'getDumpPage',
       'getUserPages',
       'getUserPagesFast',
+      'getUserPagesFastOnly',
       'getUserPagesRemote',
       'getUserPagesUnlocked',
       'mmPopulate',

@@ -35,8 +35,12 @@ const calls: Record<string, Call> = {
     gup.getUserPagesUnlocked(s.mm, start, nr, pages, flags),
   getUserPagesFast: ({ gup }, s, flags, pages, nr = 1, start = AT) =>
     gup.getUserPagesFast(s.mm, start, nr, flags, pages!),
+  getUserPagesFastOnly: ({ gup }, s, flags, pages, nr = 1, start = AT) =>
+    gup.getUserPagesFastOnly(s.mm, start, nr, flags, pages!),
   pinUserPages: ({ gup }, s, flags, pages, nr = 1, start = AT) =>
     s.locked(() => gup.pinUserPages(s.mm, start, nr, flags, pages!)),
+  pinUserPagesUnlocked: ({ gup }, s, flags, pages, nr = 1, start = AT) =>
+    gup.pinUserPagesUnlocked(s.mm, start, nr, pages!, flags),
   pinUserPagesFast: ({ gup }, s, flags, pages, nr = 1, start = AT) =>
     gup.pinUserPagesFast(s.mm, start, nr, flags, pages!),
 };
@@ -46,12 +50,14 @@ const INVALID: Record<string, number> = {
   getUserPages: -EINVAL,
   getUserPagesUnlocked: -EINVAL,
   getUserPagesFast: -EINVAL,
+  getUserPagesFastOnly: -EINVAL,
   pinUserPages: 0,
+  pinUserPagesUnlocked: 0,
   pinUserPagesFast: -EINVAL,
 };
 
 const names = Object.keys(calls);
-const fastNames = ['getUserPagesFast', 'pinUserPagesFast'];
+const fastNames = ['getUserPagesFast', 'getUserPagesFastOnly', 'pinUserPagesFast'];
 
 describe.each(builds)('%s: B.2, which flags a caller may give', (_, build) => {
   function refused(name: string, flags: number, pages: Uint32Array | null): void {
@@ -76,19 +82,23 @@ describe.each(builds)('%s: B.2, which flags a caller may give', (_, build) => {
     refused('pinUserPages', FOLL_GET, new Uint32Array(4)));
   it('pin_user_pages_fast with FOLL_GET', () => refused('pinUserPagesFast', FOLL_GET, new Uint32Array(4)));
 
-  it.each(['getUserPages', 'getUserPagesUnlocked', 'getUserPagesFast'])(
+  it.each(['getUserPages', 'getUserPagesUnlocked', 'getUserPagesFast', 'getUserPagesFastOnly'])(
     'B.22 #2: %s with FOLL_LONGTERM, which needs FOLL_PIN',
     (name) => refused(name, FOLL_LONGTERM, new Uint32Array(4)),
   );
 
-  it.each(['pinUserPages', 'pinUserPagesFast', 'getUserPagesFast'])('%s without pages', (name) =>
-    refused(name, 0, null),
+  it.each(['pinUserPages', 'pinUserPagesUnlocked', 'pinUserPagesFast', 'getUserPagesFast'])(
+    '%s without pages',
+    (name) => refused(name, 0, null),
   );
   it('FOLL_GET without pages', () => refused('getUserPages', FOLL_GET, null));
 
-  it.each(['pinUserPages', 'pinUserPagesFast'])('%s: FOLL_LONGTERM with FOLL_PCI_P2PDMA', (name) => {
-    refused(name, FOLL_LONGTERM | FOLL_PCI_P2PDMA, new Uint32Array(4));
-  });
+  it.each(['pinUserPages', 'pinUserPagesUnlocked', 'pinUserPagesFast'])(
+    '%s: FOLL_LONGTERM with FOLL_PCI_P2PDMA',
+    (name) => {
+      refused(name, FOLL_LONGTERM | FOLL_PCI_P2PDMA, new Uint32Array(4));
+    },
+  );
 
   it.each(fastNames)('B.22 #3: %s refuses what gup-fast does not know', (name) => {
     const unknown = [FOLL_NOWAIT, FOLL_ANON, FOLL_HWPOISON, FOLL_DUMP, FOLL_SPLIT_PMD, FOLL_INTERRUPTIBLE];

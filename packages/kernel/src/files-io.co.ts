@@ -95,7 +95,8 @@ function* performWrite(
     most = pageSize;
     if (taken > 0) continue;
     if (copied > 0) most = copied;
-    else if (!(yield* faultInReadable(machine, process, address + done, part))) return done > 0 ? done : -EFAULT;
+    else if ((yield* faultInReadable(machine, process, address + done, part)) === part)
+      return done > 0 ? done : -EFAULT;
   }
   return done;
 }

@@ -100,3 +100,4 @@ export {
   IBV_WR_SEND,
 } from './rdma/verbs.ts';
 export type { RecvWr, SendWr, Sge, WorkCompletion } from './rdma/verbs.ts';
+export { clearUser, copyToUser, faultInReadable, faultInWriteable } from './user-copy.gen.ts';

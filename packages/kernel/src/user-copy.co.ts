@@ -1,8 +1,9 @@
 /**
- * Copying between the kernel and a process (Linux: copy_to_user, clear_user, fault_in_readable): as the process itself
+ * Copying between the kernel and a process (Linux: copy_to_user, clear_user, fault_in_readable, fault_in_writeable): as the process itself
  * would do it, with ordinary page faults and no reference to the page (this is not GUP), but a bad address ends the copy
  * instead of raising a signal. May sleep for mmap_lock: not with a folio lock held.
  */
+import { checkAddress, checkInteger } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { ACCESS_READ, ACCESS_WRITE } from '@mmkit/pgtable';
 import { moveBytes } from './access.co.ts';
@@ -45,16 +46,35 @@ export function* clearUser(machine: Machine, process: Process, address: number, 
   return done;
 }
 
-/** Has every page with a byte in [address, address + length) read by one byte: true when the first one can be. */
-export function* faultInReadable(machine: Machine, process: Process, address: number, length: number): Task<boolean> {
-  const { pageSize } = machine.memory.phys;
+/**
+ * Reads one byte at `address` and at the start of each further page of `length` bytes, so that the pages are there: how many
+ * bytes were not faulted in, 0 and up to `length` (Linux: fault_in_readable; B.14).
+ */
+export function* faultInReadable(machine: Machine, process: Process, address: number, length: number): Task<number> {
+  return yield* faultIn(machine, process, address, length, ACCESS_READ);
+}
+
+/**
+ * As faultInReadable, but stores a zero byte at each place (Linux: fault_in_writeable): for memory that is about to be
+ * overwritten.
+ */
+export function* faultInWriteable(machine: Machine, process: Process, address: number, length: number): Task<number> {
+  return yield* faultIn(machine, process, address, length, ACCESS_WRITE);
+}
+
+function* faultIn(machine: Machine, process: Process, address: number, length: number, access: number): Task<number> {
+  checkAddress('address', address);
+  checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER - address);
+  const { phys, format } = machine.memory;
   const { exitSignal } = process;
   const byte = new Uint8Array(1);
-  let good = false;
-  for (let here = address; here < address + length; here += pageSize - (here % pageSize)) {
-    if ((yield* moveBytes(machine, process, here, byte, 0, 1, ACCESS_READ)) !== 0) break;
-    good = true;
+  const end = address + length;
+  let here = address;
+  if (end > format.taskSize) return length;
+  while (here < end) {
+    if ((yield* moveBytes(machine, process, here, byte, 0, 1, access)) !== 0) break;
+    here += phys.pageSize - (here % phys.pageSize);
   }
   process.exitSignal = exitSignal;
-  return good;
+  return Math.max(0, end - here);
 }

@@ -239,3 +239,31 @@ it.each(schedBuilds)(
     sapi.checkMachine(machine);
   },
 );
+
+describe.each(builds)('%s build: the kernel reaches for user memory', (_name, api) => {
+  it('B.14: fault_in_readable reads one byte a page, and says how many bytes it did not get to', () => {
+    const { machine, process, address } = setUp(api, { buffer: 3 });
+    expect(api.faultInReadable(machine, process, address + 5, 2 * PAGE)).toBe(0);
+    expect(machine.memory.stat.pgfault).toBe(3);
+    expect(api.faultInReadable(machine, process, address + 5, 3 * PAGE)).toBe(5);
+    expect(api.faultInReadable(machine, process, address + 3 * PAGE, 9)).toBe(9);
+    expect(api.faultInReadable(machine, process, address, 0)).toBe(0);
+    expect(api.faultInReadable(machine, process, machine.memory.format.taskSize - 1, 2)).toBe(2);
+    expect(process.exitSignal).toBe(null);
+  });
+
+  it('B.14: fault_in_writeable stores a zero byte at the same places', () => {
+    const { machine, process, address } = setUp(api, { buffer: 3 });
+    const cpu = new Cpu(api, machine);
+    expect(api.store(machine, process, address, new Uint8Array(3 * PAGE).fill(7), 0, 3 * PAGE)).toBe(0);
+    expect(api.faultInWriteable(machine, process, address + 5, 2 * PAGE)).toBe(0);
+    const zeroed = [5, PAGE, 2 * PAGE];
+    expect(cpu.bytes(process, address, 3 * PAGE)).toEqual(
+      Uint8Array.from({ length: 3 * PAGE }, (_, i) => (zeroed.includes(i) ? 0 : 7)),
+    );
+    expect(api.mprotect(process.mm, address + PAGE, PAGE, PROT_READ)).toBe(0);
+    expect(api.faultInWriteable(machine, process, address, 3 * PAGE)).toBe(2 * PAGE);
+    expect(thrown(() => api.faultInWriteable(machine, process, address, -1))).toBe('RangeError');
+    expect(process.exitSignal).toBe(null);
+  });
+});
