@@ -39,6 +39,7 @@ program
   .option('--ram <MiB>', 'RAM of the simulated machine (default: what the buffer needs)')
   .option('--out <file>', 'keep the copy there (default: a temporary file, removed)')
   .option('--arch <name>', `architecture of the simulated machine: ${ARCH_HELP}`, DEFAULT_ARCH)
+  .option('--ledger', 'say who holds pins: requests in flight, and at the end whoever forgot an unpin')
   .option('--json', 'print one JSON document')
   .action((file: string, options: OdirectOptions) => {
     process.exitCode = odirectCommand(file, options, print);
@@ -70,6 +71,7 @@ function withMachineOptions(command: Command): Command {
     .option('--port <n>', 'TCP port on 127.0.0.1 (0: any that is free)', '0')
     .option('--ram <MiB>', 'RAM of each simulated machine', '16')
     .option('--arch <name>', `architecture of the simulated machines: ${ARCH_HELP}`, DEFAULT_ARCH)
+    .option('--ledger', 'say who holds pins on both sides: at work, and at the end whoever forgot an unpin')
     .addOption(new Option('--timeout <ms>', 'how long the other side may be silent').default('30000').hideHelp());
 }
 

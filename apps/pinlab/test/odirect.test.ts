@@ -30,6 +30,26 @@ describe.each(['x86_64', 'arm64'])('%s: a file goes through pinned pages and com
     });
   }
 
+  it('--ledger: requests in flight are who holds pins, and nobody does at the end', () => {
+    const file = join(folder, 'in');
+    writeFileSync(file, randomBytes(40 * 4096));
+    const plan = planOdirect(file, { bs: '16384', qd: '4', offset: '0', arch, ledger: true });
+    const { report } = runOdirect(plan, () => {});
+    expect(report).toMatchObject({
+      ok: true,
+      ledger: {
+        held: [
+          { name: 'direct read, process 1', scopes: 3, pages: 12, pins: 12, since: 0 },
+          { name: 'direct write, process 1', scopes: 1, pages: 4, pins: 4 },
+        ],
+        left: [],
+      },
+    });
+    expect(runOdirect({ ...plan, ledger: false }, () => {}).report.ledger).toBe(undefined);
+    const empty = planOdirect(file, { bs: '16384', qd: '4', offset: '0', length: '0', arch, ledger: true });
+    expect(runOdirect(empty, () => {}).report.ledger).toEqual({ held: [], left: [] });
+  });
+
   it('progress ends at the size of the buffer', () => {
     const file = join(folder, 'in');
     writeFileSync(file, randomBytes(20 << 20));

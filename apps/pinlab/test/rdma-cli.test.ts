@@ -83,6 +83,23 @@ describe('pinlab rdma: a file goes to another process and comes back the same', 
     expect(report).toMatchObject({ registered: 3 * 2 ** 21 + 2 * 1280, pinnedVmPeak: 2 * 512 + 1 });
   });
 
+  it('--ledger: who held pins on each side, and nobody at the end', () => {
+    const file = makeFile(100_000);
+    const report = JSON.parse(pinlab('rdma', file, '--ram', '16', '--ledger', '--json').stdout) as object;
+    // Messages and two regions of 2 MiB here, messages and one there.
+    const row = { name: 'memory region, process 1', since: 0 };
+    const here = { held: [{ ...row, scopes: 3, pages: 1025, pins: 1025 }], left: [] };
+    const there = { held: [{ ...row, scopes: 2, pages: 513, pins: 513 }], left: [] };
+    expect(report).toMatchObject({ ok: true, ledger: { here, there } });
+    const { status, stdout } = pinlab('rdma', file, '--ledger');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /pins here when the last byte had moved:\n.*\n +memory region, process 1 +3 +1025 +1025 +0 ns\n/,
+    );
+    expect(stdout).toMatch(/pins on the other side at the end:\n +no pins\n +all is well\n$/);
+    expect(pinlab('rdma', '--story', '--ledger').status).toBe(2);
+  });
+
   it('says it for people, and leaves no file behind', () => {
     const { status, stdout } = pinlab('rdma', makeFile(5000));
     expect(status).toBe(0);

@@ -443,7 +443,7 @@ describe('an endpoint whose own program is wrong, or more than the flow needs', 
   ): Promise<{ peer: Peer; failed: Promise<string> }> {
     const { port, peer } = await listenPeer();
     const socket = connect(port, HOST);
-    const failed = failure(runEndpoint(PLAN.ramBytes, PLAN.format, createLink(socket, PLAN.timeout), true, program));
+    const failed = failure(runEndpoint(PLAN, createLink(socket, PLAN.timeout), true, program));
     failed.catch(() => {});
     return { peer: await peer, failed };
   }

@@ -1,6 +1,7 @@
 /** `pinlab odirect`: run the plan, say what happened. */
 import cliProgress from 'cli-progress';
 import { EXIT_FAILED, EXIT_OK } from '../exit.ts';
+import { describeLedger } from '../ledger.ts';
 import { planOdirect, type OdirectOptions } from './options.ts';
 import { runOdirect, type OdirectResult } from './run.ts';
 
@@ -40,6 +41,7 @@ function describe(file: string, out: string | null, { report, expected, copied }
     `  faults      ${report.faults}`,
     `  throughput  ${speed}: in and out in ${report.transferSeconds.toFixed(3)} s, simulation and host file together`,
     `  leaked      ${report.leakedPins} pins, ${report.leakedFrames} frames`,
+    ...describeLedger(report.ledger, '', 'with the first block on its way out'),
     report.ok ? '  all is well' : '  SOMETHING IS WRONG',
   ].join('\n');
 }

@@ -14,6 +14,7 @@ export interface OdirectOptions {
   readonly ram?: string;
   readonly out?: string;
   readonly arch: string;
+  readonly ledger?: boolean;
   readonly json?: boolean;
 }
 
@@ -30,6 +31,8 @@ export interface OdirectPlan {
   readonly ramBytes: number;
   /** Page-table format of the machine. */
   readonly format: Format;
+  /** Whether a ledger of pins is kept. */
+  readonly ledger: boolean;
 }
 
 const SECTOR = 512;
@@ -73,6 +76,7 @@ export function planOdirect(file: string, options: OdirectOptions): OdirectPlan 
     bufferSize,
     ramBytes: Math.ceil(ramBytes / PAGE) * PAGE,
     format,
+    ledger: options.ledger === true,
   };
 }
 

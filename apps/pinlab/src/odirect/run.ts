@@ -22,8 +22,9 @@ import {
   submitDirectWrite,
 } from '@mmkit/kernel';
 import { MAP_ANONYMOUS, MAP_PRIVATE, mmap, PROT_READ, PROT_WRITE } from '@mmkit/mm';
-import { countFrames } from '@mmkit/phys';
+import { countFrames, openPinLedger, type PinReport, pinReport } from '@mmkit/phys';
 import { Failed } from '../exit.ts';
+import { ledgerField, type LedgerReport } from '../ledger.ts';
 import type { OdirectPlan } from './options.ts';
 
 /** The JSON document. */
@@ -39,6 +40,8 @@ export interface OdirectReport {
   transferSeconds: number;
   leakedPins: number;
   leakedFrames: number;
+  /** With --ledger: who held pins when the first block began to be written, and at the end. */
+  ledger?: LedgerReport;
 }
 
 export interface OdirectResult {
@@ -74,21 +77,24 @@ function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number) =
   const target = openFile(copy, { write: true, create: true });
   try {
     const machine = createMachine({ ramBytes: plan.ramBytes, format: plan.format });
-    const before = countFrames(machine.memory.phys);
+    const { phys } = machine.memory;
+    if (plan.ledger) openPinLedger(phys, () => machine.sched.now);
+    const before = countFrames(phys);
     const process = createProcess(machine)!;
     const buffer =
       plan.length === 0 ? 0 : mmap(process.mm, 0, plan.bufferSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     if (buffer < 0) throw new Failed(`mmap: ${errnoName(buffer)}`);
     const start = performance.now();
-    const pagesPinned = transfer(plan, machine, process, buffer, source, target, progress);
+    const { pagesPinned, held } = transfer(plan, machine, process, buffer, source, target, progress);
     const transferSeconds = (performance.now() - start) / 1000;
     const sha256 = hashMemory(machine, process, buffer, plan.length);
     const expected = hashFile(source, plan.offset, plan.length);
     const copied = hashFile(target, 0, target.size);
     const { gupFast, gupSlow, pgfault } = machine.memory.stat;
-    const leakedPins = countFrames(machine.memory.phys).pins;
+    const leakedPins = countFrames(phys).pins;
+    const ledger = ledgerField(phys, held);
     exitProcess(machine, process);
-    const leakedFrames = countFrames(machine.memory.phys).used - before.used;
+    const leakedFrames = countFrames(phys).used - before.used;
     const ok = sha256 === expected && copied === expected && leakedPins === 0 && leakedFrames === 0;
     const report = {
       ok,
@@ -101,6 +107,7 @@ function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number) =
       transferSeconds,
       leakedPins,
       leakedFrames,
+      ...ledger,
     };
     return { report, expected, copied };
   } finally {
@@ -112,7 +119,7 @@ function copyThrough(plan: OdirectPlan, copy: string, progress: (done: number) =
 /**
  * File to buffer, buffer to copy, in requests of one block: a block is written as soon as it has been read, while the
  * host's caches still hold it. At most `queueDepth` requests are in flight; writes are awaited first, then the oldest
- * read. How many pages were pinned.
+ * read. How many pages were pinned, and, where a ledger is kept, by whom when the first block began to be written.
  */
 function transfer(
   plan: OdirectPlan,
@@ -122,24 +129,26 @@ function transfer(
   source: FileBackend,
   target: FileBackend,
   progress: (done: number) => void,
-): number {
+): { pagesPinned: number; held: PinReport[] } {
   const { sched, memory } = machine;
   const { blockSize, bufferSize, queueDepth, length } = plan;
   const input = createBlockDevice(sched, memory.phys, source);
   const output = createBlockDevice(sched, memory.phys, target);
   const reads: DirectIo[] = [];
   const writes: DirectIo[] = [];
-  let pinned = 0;
+  let pagesPinned = 0;
+  let held: PinReport[] = [];
   let read = 0;
   let written = 0;
   const finishRead = (): void => {
     // The last block ends beyond what is wanted, or beyond the file: it may be short.
-    pinned += finish(reads.shift()!, read, Math.min(blockSize, length - read));
+    pagesPinned += finish(reads.shift()!, read, Math.min(blockSize, length - read));
     writes.push(submitDirectWrite(machine, process, output, read, buffer + read, blockSize));
+    if (read === 0) held = pinReport(memory.phys);
     read += blockSize;
   };
   const finishWrite = (): void => {
-    pinned += finish(writes.shift()!, written, blockSize);
+    pagesPinned += finish(writes.shift()!, written, blockSize);
     written += blockSize;
     if (written % PROGRESS < blockSize || written === bufferSize) progress(written);
   };
@@ -150,7 +159,7 @@ function transfer(
   }
   while (reads.length + writes.length > 0) finishOne();
   truncateFile(target, length);
-  return pinned;
+  return { pagesPinned, held };
 }
 
 /** Waits for the request of the block at `at`, which must move `atLeast` bytes; how many pages it pinned. */

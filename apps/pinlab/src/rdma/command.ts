@@ -1,6 +1,7 @@
 /** `pinlab rdma FILE`, `pinlab rdma --story` and the command of the second process: run it, say what happened. */
 import cliProgress from 'cli-progress';
 import { BadInput, EXIT_FAILED, EXIT_OK } from '../exit.ts';
+import { describeLedger } from '../ledger.ts';
 import { checkFile, type MachineOptions, planMachine, portNumber, type RdmaOptions } from './options.ts';
 import { runResponder } from './responder.ts';
 import { runRdma, type RdmaResult } from './run.ts';
@@ -17,6 +18,7 @@ export async function rdmaCommand(
   print: (text: string) => void,
 ): Promise<number> {
   if ((options.story === true) === (file !== undefined)) throw new BadInput('rdma: expected either a FILE or --story');
+  if (file === undefined && options.ledger === true) throw new BadInput('rdma: --ledger goes with a FILE');
   if (file === undefined) return storyCommand(options, print);
   const bytes = checkFile(file);
   const plan = planMachine(options);
@@ -56,6 +58,8 @@ function describe(file: string, { report, expected, readBack, port }: RdmaResult
     `  faults      ${faults}`,
     `  throughput  ${speed}: there and back in ${transferSeconds.toFixed(3)} s, checksums and simulation of both sides`,
     `  leaked      ${leakedPins} pins, ${leakedFrames} frames`,
+    ...describeLedger(report.ledger?.here, ' here', 'when the last byte had moved'),
+    ...describeLedger(report.ledger?.there, ' on the other side', 'when the last byte had moved'),
     report.ok ? '  all is well' : '  SOMETHING IS WRONG',
   ].join('\n');
 }

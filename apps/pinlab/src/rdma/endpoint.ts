@@ -41,12 +41,13 @@ import {
   type WorkCompletion,
 } from '@mmkit/kernel/sched';
 import { MAP_ANONYMOUS, MAP_PRIVATE, mmap, PROT_READ, PROT_WRITE } from '@mmkit/mm/sched';
-import type { Format } from '@mmkit/pgtable';
-import { countFrames } from '@mmkit/phys';
+import { countFrames, openPinLedger, pinReport } from '@mmkit/phys';
 import { runTaskAsync } from '@mmkit/task/async';
 import type { Task } from '@mmkit/task/sched';
 import { Failed } from '../exit.ts';
+import { ledgerField, type LedgerReport } from '../ledger.ts';
 import { closeLink, type Link } from './link.ts';
+import type { MachinePlan } from './options.ts';
 import { encodeMessage, type Message, decodeMessage, MESSAGE_SIZE } from './messages.ts';
 import { WireTransport } from './transport.ts';
 
@@ -66,6 +67,8 @@ export interface EndpointReport {
   registered: number;
   /** Most pages that were charged to the process at a time. */
   pinnedVmPeak: number;
+  /** Where one is kept: who held pins before everything was given back, and after. */
+  ledger?: LedgerReport;
 }
 
 export class Endpoint {
@@ -108,13 +111,13 @@ export class Endpoint {
  * worked or not. Failed is what the program throws; InvariantError when something was not given back.
  */
 export async function runEndpoint<T>(
-  ramBytes: number,
-  format: Format,
+  { ramBytes, format, ledger }: MachinePlan,
   link: Link,
   crc: boolean,
   program: (endpoint: Endpoint) => Task<T>,
 ): Promise<{ result: T; report: EndpointReport }> {
   const machine = createMachine({ ramBytes, format });
+  if (ledger) openPinLedger(machine.memory.phys, () => machine.sched.now);
   const before = countFrames(machine.memory.phys).used;
   try {
     return await runTaskAsync(machine.sched, whole(machine, before, link, crc, program));
@@ -160,12 +163,14 @@ function* connect(endpoint: Endpoint): Task<void> {
 function* tearDown(endpoint: Endpoint, before: number): Task<EndpointReport> {
   const { machine, process, qp, pd, sendCq, recvCq, regions } = endpoint;
   const { memory } = machine;
+  const held = pinReport(memory.phys);
   destroyQp(qp);
   for (const mr of regions) yield* deregMr(mr);
   if (destroyCq(sendCq) !== 0 || destroyCq(recvCq) !== 0 || deallocPd(pd) !== 0) {
     throw new InvariantError('BUSY', 'something of the protection domain is still in use');
   }
   const leakedPins = countFrames(memory.phys).pins + process.mm.pinnedVm;
+  const ledger = ledgerField(memory.phys, held);
   checkMachine(machine);
   yield* exitProcess(machine, process);
   const leakedFrames = countFrames(memory.phys).used - before;
@@ -180,6 +185,7 @@ function* tearDown(endpoint: Endpoint, before: number): Task<EndpointReport> {
     leakedFrames,
     registered,
     pinnedVmPeak,
+    ...ledger,
   };
 }
 

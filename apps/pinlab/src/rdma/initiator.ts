@@ -61,7 +61,7 @@ export async function runInitiator(
   const crc = await startMpaInitiator(link);
   const source = openFile(file);
   try {
-    const { result, report } = await runEndpoint(plan.ramBytes, plan.format, link, crc, (endpoint) =>
+    const { result, report } = await runEndpoint(plan, link, crc, (endpoint) =>
       initiate(endpoint, source, plan.roundBytes, progress),
     );
     return { ...report, ...result };

@@ -10,6 +10,8 @@ export interface MachineOptions {
   readonly ram: string;
   readonly arch: string;
   readonly timeout: string;
+  /** Whether a ledger of pins is kept. */
+  readonly ledger?: boolean;
 }
 
 /** What the side with the file is told beside. */
@@ -27,6 +29,8 @@ export interface MachinePlan {
   readonly roundBytes: number;
   /** How long the other side may be silent, ms. */
   readonly timeout: number;
+  /** Whether a ledger of pins is kept. */
+  readonly ledger: boolean;
 }
 
 const PAGE = 4096;
@@ -38,7 +42,7 @@ const SPARE = MIB / 2;
 const MAX_RAM = 1 << 20;
 
 /** Checks what both sides are told. BadInput says what is wrong. */
-export function planMachine({ ram, arch, timeout }: MachineOptions): MachinePlan {
+export function planMachine({ ram, arch, timeout, ledger }: MachineOptions): MachinePlan {
   const format = archFormat(arch);
   const ramBytes = integer('--ram', ram, 1, MAX_RAM) * MIB;
   const most = Math.floor((ramBytes - SPARE) / 2 / PAGE) * PAGE;
@@ -47,6 +51,7 @@ export function planMachine({ ram, arch, timeout }: MachineOptions): MachinePlan
     format,
     roundBytes: Math.min(MAX_ROUND, most),
     timeout: integer('--timeout', timeout, 1, 3_600_000),
+    ledger: ledger === true,
   };
 }
 

@@ -38,9 +38,7 @@ export async function runResponder(
   const socket = await acceptOne(server, plan.timeout);
   const link = createLink(socket, plan.timeout);
   const crc = await startMpaResponder(link);
-  const { result, report } = await runEndpoint(plan.ramBytes, plan.format, link, crc, (endpoint) =>
-    respond(endpoint, plan.roundBytes),
-  );
+  const { result, report } = await runEndpoint(plan, link, crc, (endpoint) => respond(endpoint, plan.roundBytes));
   return { ...report, sha256: result };
 }
 

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { BadInput, EXIT_USAGE, Failed } from '../exit.ts';
 import { type InitiatorReport, runInitiator } from './initiator.ts';
+import type { LedgerReport } from '../ledger.ts';
 import type { MachineOptions, MachinePlan } from './options.ts';
 import type { ResponderReport } from './responder.ts';
 
@@ -32,6 +33,8 @@ export interface RdmaReport {
   registered: number;
   /** Most pages that were charged to one process at a time. */
   pinnedVmPeak: number;
+  /** With --ledger: who held pins on each side, when the last byte had moved and at the end. */
+  ledger?: { here: LedgerReport; there: LedgerReport };
 }
 
 export interface RdmaResult {
@@ -66,7 +69,7 @@ export async function runRdma(
 /** What one side alone can say. */
 export function combine(bytes: number, ours: InitiatorReport, theirs: ResponderReport): Omit<RdmaResult, 'port'> {
   const { expected, readBack, transferSeconds } = ours;
-  const sum = (name: Exclude<keyof ResponderReport, 'sha256'>): number => ours[name] + theirs[name];
+  const sum = (name: Exclude<keyof ResponderReport, 'sha256' | 'ledger'>): number => ours[name] + theirs[name];
   const leakedPins = sum('leakedPins');
   const leakedFrames = sum('leakedFrames');
   const same = theirs.sha256 === expected && ours.arrived === expected && readBack === expected;
@@ -83,6 +86,8 @@ export function combine(bytes: number, ours: InitiatorReport, theirs: ResponderR
     leakedFrames,
     registered: sum('registered'),
     pinnedVmPeak: Math.max(ours.pinnedVmPeak, theirs.pinnedVmPeak),
+    ...(ours.ledger !== undefined &&
+      theirs.ledger !== undefined && { ledger: { here: ours.ledger, there: theirs.ledger } }),
   };
   return { report, expected, readBack };
 }
@@ -95,8 +100,9 @@ interface Responder {
   nextLine(): Promise<unknown>;
 }
 
-function startResponder({ port, ram, arch, timeout }: MachineOptions): Responder {
+function startResponder({ port, ram, arch, timeout, ledger }: MachineOptions): Responder {
   const args = [RESPONDER_COMMAND, '--port', port, '--ram', ram, '--arch', arch, '--timeout', timeout];
+  if (ledger === true) args.push('--ledger');
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
