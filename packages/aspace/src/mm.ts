@@ -96,6 +96,10 @@ export class Mm {
   defFlags: number;
   /** What waits to be mlocked and munlocked in mmap and mremap, who make and end it; null outside. mlock.ts. */
   mlockBatch: MlockBatch | null;
+  /** Most pages mapped before one was unmapped (hiwater_rss). Approximate: in one step, but under no lock. */
+  hiwaterRss: number;
+  /** Most pages of VMAs before one was unmapped (hiwater_vm). Under mmap_lock for writing. */
+  hiwaterVm: number;
 
   constructor(memory: Memory, root: number, lock: RwSem | MmapLock, vmas: VmaTree, faultHandler: FaultHandler) {
     this.memory = memory;
@@ -118,6 +122,13 @@ export class Mm {
     this.thpDisabled = false;
     this.defFlags = 0;
     this.mlockBatch = null;
+    this.hiwaterRss = 0;
+    this.hiwaterVm = 0;
+  }
+
+  /** Pages mapped (get_mm_rss). */
+  get rss(): number {
+    return this.anonPages + this.filePages + this.shmemPages;
   }
 
   /** The lock where it is our semaphore, for those who made it; InvariantError 'FOREIGN_LOCK' where it is another. */

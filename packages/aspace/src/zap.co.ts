@@ -47,6 +47,7 @@ import { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED, ZAP_RECLAIM_TABLES } from
  * default all goes. What the processor noted in an entry of a file goes to the page: dirty, accessed.
  */
 export function* zapPageRange(mm: Mm, start: number, end: number, details: number = 0): Task<void> {
+  mm.hiwaterRss = Math.max(mm.hiwaterRss, mm.rss);
   const gathered: number[] = [];
   const cursor = createCursor(start, end);
   const emptied: number[] = [];

@@ -49,6 +49,10 @@ export { pipeRead, vmsplice } from './pipe.gen.ts';
 export { procMemRead, procMemWrite } from './proc-mem.gen.ts';
 export { processVmReadv, processVmWritev } from './process-vm.gen.ts';
 export { procMaps } from './proc-maps.ts';
+export { procPagemap } from './proc-pagemap.ts';
+export { procSmaps } from './proc-smaps.ts';
+export { procStatus } from './proc-status.ts';
+export { procVmstat } from './proc-vmstat.ts';
 export { checkMachine } from './check.ts';
 export { allocPd, createRdmaDevice, deallocPd, ProtectionDomain, RdmaDevice } from './rdma/device.ts';
 export {

@@ -46,6 +46,8 @@ export class Process {
   exitSignal: SignalInfo | null;
   /** True once `exitProcess` was called. process.co.ts only. */
   exited: boolean;
+  /** Its name in /proc (comm), at most 15 characters; a child inherits it. */
+  comm: string;
 
   constructor(pid: number, mm: Mm, parent: Process | null) {
     this.pid = pid;
@@ -53,6 +55,7 @@ export class Process {
     this.parent = parent;
     this.exitSignal = null;
     this.exited = false;
+    this.comm = parent === null ? 'process' : parent.comm;
   }
 
   /** RLIMIT_MEMLOCK, bytes (Infinity: RLIM_INFINITY); the program may set it. A child inherits it. */

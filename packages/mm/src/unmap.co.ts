@@ -33,6 +33,7 @@ export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
   }
   const gone = vmasIn(mm.vmas, start, end);
   if (gone.length === 0) return 0;
+  mm.hiwaterVm = Math.max(mm.hiwaterVm, mm.vmas.totalPages);
   const from = gone[0]!.start;
   const to = gone[gone.length - 1]!.end;
   for (const vma of gone) {

@@ -35,6 +35,8 @@ export class VmaTree {
   stackGuardGap: number;
   /** Whose tree it is (vm_mm of its VMAs); null: nobody's. The owner of the address space sets it once. */
   owner: object | null;
+  /** Pages of all VMAs (total_vm). Written by this file only. */
+  totalPages: number;
 
   constructor(pageSize: number, taskSize: number, maxMapCount: number) {
     this.ranges = createRangeTree<Vma>();
@@ -44,6 +46,7 @@ export class VmaTree {
     this.maxMapCount = maxMapCount;
     this.stackGuardGap = STACK_GUARD_GAP;
     this.owner = null;
+    this.totalPages = 0;
   }
 
   /** How many VMAs there are (mm->map_count). */
@@ -139,6 +142,7 @@ export function insertVma(tree: VmaTree, vma: Vma): void {
   if (other !== null) throw new InvariantError('VMA_OVERLAP', `${describe(vma)} overlaps ${describe(other)}`);
   insertRange(tree.ranges, start * tree.pagesPerByte, end * tree.pagesPerByte, vma);
   vma.tree = tree;
+  tree.totalPages += (end - start) * tree.pagesPerByte;
 }
 
 /** Removes a VMA; its fields stay. Throws `InvariantError('VMA_ABSENT')` if it is not in the tree. */
@@ -146,6 +150,7 @@ export function eraseVma(tree: VmaTree, vma: Vma): void {
   checkPresent(tree, vma);
   eraseRange(tree.ranges, vma.start * tree.pagesPerByte);
   vma.tree = null;
+  tree.totalPages -= (vma.end - vma.start) * tree.pagesPerByte;
 }
 
 /**
@@ -164,6 +169,7 @@ export function resizeVma(tree: VmaTree, vma: Vma, start: number, end: number): 
   const pgoff = vma.pgoff + (start - vma.start) * scale;
   checkInteger('pgoff', pgoff, 0, Number.MAX_SAFE_INTEGER);
   resizeRange(tree.ranges, vma.start * scale, start * scale, end * scale);
+  tree.totalPages += (end - start - (vma.end - vma.start)) * scale;
   vma.start = start;
   vma.end = end;
   vma.pgoff = pgoff;
@@ -171,18 +177,22 @@ export function resizeVma(tree: VmaTree, vma: Vma, start: number, end: number): 
 
 /**
  * Throws `InvariantError` unless the range tree is whole (`checkTree`) and every VMA lies where it says, knows its tree
- * and ends at or below `taskSize`. Time O(n).
+ * and ends at or below `taskSize`, and they have `totalPages` pages. Time O(n).
  */
 export function checkVmaTree(tree: VmaTree): void {
   checkTree(tree.ranges);
   const cursor = createRangeCursor(tree.ranges);
   seekRange(cursor, 0);
+  let pages = 0;
   for (let vma = cursor.value; vma !== null; vma = nextRange(cursor) ? cursor.value : null) {
     const placed = cursor.start * tree.pageSize === vma.start && cursor.end * tree.pageSize === vma.end;
     if (!placed || vma.tree !== tree || vma.end > tree.taskSize) {
       throw new InvariantError('TREE_BROKEN', `${describe(vma)} is not where it says`);
     }
+    pages += cursor.end - cursor.start;
   }
+  if (pages !== tree.totalPages)
+    throw new InvariantError('TREE_BROKEN', `totalPages is ${tree.totalPages}, found ${pages}`);
 }
 
 /** Throws `RangeError` unless `value` is an address and a multiple of the page size. */
