@@ -50,7 +50,7 @@ program
   .description(
     'explore small races between pinning and the rest of the kernel: tests by name, or files that export some',
   )
-  .option('--strategy <s>', `how to go through the schedules: ${STRATEGY_HELP}`, 'exhaustive')
+  .option('--strategy <s>', `how to go through the schedules: ${STRATEGY_HELP}`, 'reduced')
   .option('--jobs <n>', 'threads', '1')
   .option('--json', 'print one JSON document')
   .option('--schedule <s>', 'replay one schedule of one test as a timeline')

@@ -155,7 +155,7 @@ describe('bad options: one line, exit 2', () => {
     ['no job', ['toy-zap', '--jobs', '0'], /--jobs: expected 1 to \d+, got '0'/],
     ['half a job', ['toy-zap', '--jobs', '1.5'], /--jobs/],
     ['nothing to shrink by', ['toy-zap', '--shrink', '0'], /--shrink: expected 1 to \d+, got '0'/],
-    ['a checkpoint of several tests', ['toy-zap', 'toy-cow', '--checkpoint', 'x'], /--checkpoint needs/],
+    ['a checkpoint of several tests', ['toy-zap', 'toy-table', '--checkpoint', 'x'], /--checkpoint needs/],
     ['a checkpoint of several jobs', ['toy-zap', '--jobs', '2', '--checkpoint', 'x'], /--checkpoint needs/],
     ['a checkpoint that cannot be written', ['toy-migrate-copy-first', '--checkpoint', '/no/such/folder/x'], /ENOENT/],
     ['a checkpoint that is none', ['toy-zap', '--checkpoint', EXAMPLE], /lost-update\.ts: no checkpoint/],

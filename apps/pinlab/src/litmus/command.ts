@@ -21,7 +21,7 @@ export interface LitmusOptions {
   readonly json?: boolean;
   readonly schedule?: string;
   readonly arch: string;
-  /** Default: exhaustive. */
+  /** Default: reduced. */
   readonly strategy?: string;
   /** Threads (default 1). */
   readonly jobs?: string;
@@ -67,7 +67,7 @@ export async function exploreTests(
     return replayOne(tests[0]!.test, options.schedule, print);
   }
   if (options.table === true) return printTable(tests, print);
-  const search = parseStrategy(options.strategy ?? 'exhaustive');
+  const search = parseStrategy(options.strategy ?? 'reduced');
   const jobs = parseJobs(options.jobs ?? '1');
   const shrink = options.shrink === undefined ? null : parseCount('--shrink', options.shrink, 10_000_000);
   const checkpoint = options.checkpoint ?? null;

@@ -28,9 +28,10 @@ import {
 import { allocPagesNowait, GFP_KERNEL } from '@mmkit/phys';
 import { runTask, type SimTask, spawn } from '@mmkit/task/sched';
 
-const ADDRESS = 0x10000;
-const PAGE = 4096;
-const RAM = 64 * PAGE;
+/** Where the page under test is. */
+export const ADDRESS = 0x10000;
+export const PAGE = 4096;
+export const RAM = 64 * PAGE;
 
 /** A machine of 64 pages; a process that has written to its one page, and a task that is about to pin it. */
 class World {
@@ -59,7 +60,7 @@ class World {
 }
 
 /** The entry of ADDRESS, decoded. */
-function entryOf(mm: Mm): Decoded {
+export function entryOf(mm: Mm): Decoded {
   const { tables, format } = mm.memory;
   const entry = createEntry();
   const decoded = createDecoded();

@@ -1,8 +1,8 @@
 /** The litmus tests by name. */
 import type { LitmusTest } from '@mmkit/explore';
 import type { Format } from '@mmkit/pgtable';
+import { cowScenario, directIoScenario, forcedWriteScenario, vmspliceScenario } from './cow-scenarios.ts';
 import { forkScenario, zapScenario } from './scenarios.ts';
-import { cowTests } from './toys/cow.ts';
 import { faultTests } from './toys/faults.ts';
 import { forkTests } from './toys/fork.ts';
 import { migrateTests } from './toys/migrate.ts';
@@ -48,13 +48,75 @@ export function litmusTests(format: Format): readonly LitmusTest[] {
   ];
 }
 
-/** Every test of the repository: those of the tour, and toys of the other races. */
+/** Copy-on-write of the real packages, and its historical bugs. */
+export function cowTests(format: Format): readonly LitmusTest[] {
+  return [
+    {
+      name: 'cow',
+      question: 'a read-only pin of a page shared with a child, against the next store: does the pin keep the page?',
+      expect: 'never',
+      scenario: cowScenario(format, {}),
+    },
+    {
+      name: 'cow-no-unshare',
+      question: 'the same where pins do not ask for an exclusive page (before Linux 5.19)',
+      expect: 'reachable',
+      scenario: cowScenario(format, { unshare: false }),
+    },
+    {
+      name: 'dirty-cow',
+      question: 'C.1: a forced write to private memory of a file, against MADV_DONTNEED: does the file change?',
+      expect: 'never',
+      scenario: forcedWriteScenario(format, {}),
+    },
+    {
+      name: 'dirty-cow-read',
+      question: 'the same where the page is looked up for reading after the copy (up to Linux 4.8.2, CVE-2016-5195)',
+      expect: 'reachable',
+      scenario: forcedWriteScenario(format, { forcedWrite: 'read' }),
+    },
+    {
+      name: 'vmsplice',
+      question:
+        'C.3: a child splices a shared page into a pipe and unmaps it: does the pipe show what its parent stores?',
+      expect: 'never',
+      scenario: vmspliceScenario(format, {}),
+    },
+    {
+      name: 'vmsplice-mapcount',
+      question: 'the same where a page mapped once is reused (before Linux 5.8, CVE-2020-29374)',
+      expect: 'reachable',
+      scenario: vmspliceScenario(format, { reuse: 'mapcount' }),
+    },
+    {
+      name: 'direct-io',
+      question:
+        'C.6: a device stores to half of a pinned page, against fork and a store to the other half: is it lost?',
+      expect: 'never',
+      scenario: directIoScenario(format, {}),
+    },
+    {
+      name: 'direct-io-no-copy',
+      question: 'the same without the early copy of pinned pages (before Linux 5.9)',
+      expect: 'reachable',
+      scenario: directIoScenario(format, { earlyCopy: false }),
+    },
+    {
+      name: 'direct-io-no-seq',
+      question: 'the same without the write-protect sequence (Linux 5.9 and 5.10)',
+      expect: 'reachable',
+      scenario: directIoScenario(format, { writeProtectSeq: false }),
+    },
+  ];
+}
+
+/** Every test of the repository: those of the tour, copy-on-write, and toys of the other races. */
 export function allTests(format: Format): readonly LitmusTest[] {
   return [
     ...litmusTests(format),
+    ...cowTests(format),
     ...zapTests,
     ...tableTests,
-    ...cowTests,
     ...faultTests,
     ...migrateTests,
     ...rwsemTests,
