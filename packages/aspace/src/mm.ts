@@ -90,6 +90,11 @@ export class Mm {
   rlimitStack: number;
   /** CAP_IPC_LOCK: RLIMIT_MEMLOCK is not for it. */
   capIpcLock: boolean;
+  /**
+   * Where the program's stack began (start_stack): the VMA with it is `[stack]` in /proc; 0: no program was started. Set by
+   * whoever starts one; children inherit it.
+   */
+  startStack: number;
   /** It gets no huge pages (prctl PR_SET_THP_DISABLE); children inherit it. */
   thpDisabled: boolean;
   /** VM_LOCKED and VM_LOCKONFAULT for every new VMA (def_flags, mlockall). Under mmap_lock for writing. */
@@ -119,6 +124,7 @@ export class Mm {
     this.rlimitMemlock = DEFAULT_MEMLOCK;
     this.rlimitStack = DEFAULT_STACK;
     this.capIpcLock = false;
+    this.startStack = 0;
     this.thpDisabled = false;
     this.defFlags = 0;
     this.mlockBatch = null;

@@ -2,6 +2,7 @@
  * /proc/PID/maps (Linux: show_map_vma, show_vma_header_prefix). In one step and without a lock: Linux's reader may see
  * changes between two lines. Shared by both builds.
  */
+import type { Mm } from '@mmkit/aspace';
 import { OpenFile } from '@mmkit/filemap';
 import { mapsText } from '@mmkit/vma';
 import type { MapsName, Vma } from '@mmkit/vma';
@@ -13,12 +14,13 @@ const SHMEM_MINOR = 1;
 /** The text of /proc/PID/maps, a line for each VMA; '' for a process that maps nothing. */
 export function procMaps(process: Process): string {
   checkAlive(process);
-  return mapsText(process.mm.vmas, mapsName);
+  const { mm } = process;
+  return mapsText(mm.vmas, (vma) => mapsName(mm, vma));
 }
 
-/** What a line says of the file; null for private anonymous memory, and for a file that is not one of ours. */
-export function mapsName({ file }: Vma): MapsName | null {
-  if (!(file instanceof OpenFile)) return null;
+/** What a line says besides the VMA: its file, or `[stack]`; null: nothing, nor of a file that is not one of ours. */
+export function mapsName(mm: Mm, { start, end, file }: Vma): MapsName | null {
+  if (!(file instanceof OpenFile)) return start <= mm.startStack && end >= mm.startStack ? { name: '[stack]' } : null;
   const { inode, path } = file;
   const { major, minor } = inode.device ?? { major: 0, minor: SHMEM_MINOR };
   return { major, minor, inode: inode.id, name: path };

@@ -87,7 +87,7 @@ function vmaText(mm: Mm, vma: Vma): string {
   const sizes = rows.map(([name, bytes]) => `${figure(name, Math.floor(bytes / 1024))} kB\n`).join('');
   const eligible = `${figure('THPeligible', thpEligible(mm, vma))}\n`;
   const arch = memory.format.name.startsWith('arm64') ? 'arm64' : 'x86-64';
-  return mapsLine(vma, pageSize, mapsName(vma)) + sizes + eligible + vmFlagsLine(vma, arch);
+  return mapsLine(vma, pageSize, mapsName(mm, vma)) + sizes + eligible + vmFlagsLine(vma, arch);
 }
 
 function figure(name: string, value: number): string {

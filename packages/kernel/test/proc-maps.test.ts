@@ -53,6 +53,25 @@ describe.each(builds)('%s', (_name, api) => {
     expect(api.procMaps(child!)).toBe(RECORDED);
   });
 
+  it('6.18: [stack] is the VMA in which the stack began; what mprotect has cut off below has no name; a child too', () => {
+    const machine = api.createMachine({ ramBytes: 64 * PAGE, cpus: 1 });
+    const process = api.createProcess(machine)!;
+    const { mm } = process;
+    expect(api.mmap(mm, BASE, 8 * PAGE, RW, FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN, null)).toBe(BASE);
+    mm.startStack = BASE + 8 * PAGE - 16;
+    const named = (line: string): string => `${line.padEnd(73)}[stack]\n`;
+    expect(api.procMaps(process)).toBe(named('200000000-200008000 rw-p 00000000 00:00 0 '));
+    expect(api.mprotect(mm, BASE + PAGE, PAGE, PROT_READ)).toBe(0);
+    const text =
+      '200000000-200001000 rw-p 00000000 00:00 0 \n200001000-200002000 r--p 00000000 00:00 0 \n' +
+      named('200002000-200008000 rw-p 00000000 00:00 0 ');
+    expect(api.procMaps(process)).toBe(text);
+    expect(api.procSmaps(process)).toContain(
+      `${named('200002000-200008000 rw-p 00000000 00:00 0 ')}Size:                 24 kB\n`,
+    );
+    expect(api.procMaps(api.forkProcess(machine, process).process!)).toBe(text);
+  });
+
   it('a disk by its number; a file without a path by its inode; a name too long; after exit', () => {
     const machine = api.createMachine({ ramBytes: 64 * PAGE, cpus: 1 });
     const process = api.createProcess(machine)!;

@@ -51,6 +51,7 @@ export function* dupMm(mm: Mm): Task<ForkResult> {
   child.rlimitMemlock = mm.rlimitMemlock;
   child.rlimitStack = mm.rlimitStack;
   child.capIpcLock = mm.capIpcLock;
+  child.startStack = mm.startStack;
   child.thpDisabled = mm.thpDisabled;
   let error = 0;
   for (const vma of vmasIn(mm.vmas, 0, mm.memory.format.userEnd)) {
