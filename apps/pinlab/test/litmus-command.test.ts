@@ -82,7 +82,7 @@ describe('the wording: what was run, and never more', () => {
   });
 
   it('what is found is shown with the fewest preemptions', async () => {
-    const { text } = await run(zapTests[1]!, {});
+    const { text } = await run(zapTests[1]!, { strategy: 'exhaustive' });
     expect(text).toMatch(/reachable: schedule a\d+b\d+a\d+ \(5 of 115 schedules\)/);
   });
 });
@@ -157,7 +157,11 @@ describe('bad options: one line, exit 2', () => {
     ['nothing to shrink by', ['toy-zap', '--shrink', '0'], /--shrink: expected 1 to \d+, got '0'/],
     ['a checkpoint of several tests', ['toy-zap', 'toy-table', '--checkpoint', 'x'], /--checkpoint needs/],
     ['a checkpoint of several jobs', ['toy-zap', '--jobs', '2', '--checkpoint', 'x'], /--checkpoint needs/],
-    ['a checkpoint that cannot be written', ['toy-migrate-copy-first', '--checkpoint', '/no/such/folder/x'], /ENOENT/],
+    [
+      'a checkpoint that cannot be written',
+      ['toy-migrate-copy-first', '--checkpoint', '/no/such/folder/x', '--strategy', 'exhaustive'],
+      /ENOENT/,
+    ],
     ['a checkpoint that is none', ['toy-zap', '--checkpoint', EXAMPLE], /lost-update\.ts: no checkpoint/],
   ])('%s', (_name, args, wording) => {
     const { status, stdout, stderr } = pinlab(...args);
@@ -217,10 +221,13 @@ describe('--jobs', () => {
   });
 });
 
+/** Every schedule, so that a search takes long enough to be looked at. */
+const PLAIN = ['--strategy', 'exhaustive'] as const;
+
 describe('--checkpoint', () => {
   it('goes on where it was, ends with the same counts, and leaves no file', () => {
     const name = 'toy-migrate-copy-first';
-    const whole = verdicts(pinlab(name, '--json').stdout)[0]!;
+    const whole = verdicts(pinlab(name, '--json', ...PLAIN).stdout)[0]!;
     const path = join(folder, 'checkpoint');
     const test = migrateTests[1]!;
     const { checkpoint } = explore(test.scenario, { maxSchedules: 50_000 });
@@ -239,7 +246,7 @@ describe('--checkpoint', () => {
       stderr: expect.stringMatching(/the checkpoint of another search/) as string,
     });
     expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual(saved);
-    const { status, stdout } = pinlab(name, '--json', '--checkpoint', path);
+    const { status, stdout } = pinlab(name, '--json', ...PLAIN, '--checkpoint', path);
     expect(status).toBe(0);
     expect({ ...verdicts(stdout)[0], seconds: 0 }).toEqual({ ...whole, seconds: 0 });
     expect(existsSync(path)).toBe(false);
@@ -251,9 +258,9 @@ describe('--checkpoint and a process that is killed', () => {
     timeout: 120_000,
   }, async () => {
     const name = 'toy-migrate-copy-first';
-    const whole = verdicts(pinlab(name, '--json').stdout)[0]!;
+    const whole = verdicts(pinlab(name, '--json', ...PLAIN).stdout)[0]!;
     const path = join(folder, 'killed');
-    const args = ['--conditions=@mmkit/source', MAIN, 'litmus', name, '--json', '--checkpoint', path];
+    const args = ['--conditions=@mmkit/source', MAIN, 'litmus', name, '--json', ...PLAIN, '--checkpoint', path];
     const child = spawn(NODE, args, { env: { ...process.env, NODE_OPTIONS: '' }, stdio: 'ignore' });
     const ended = once(child, 'exit');
     while (!existsSync(path) && child.exitCode === null) await setTimeout(1);
@@ -262,7 +269,7 @@ describe('--checkpoint and a process that is killed', () => {
     const { checkpoint } = JSON.parse(readFileSync(path, 'utf8')) as { checkpoint: { schedules: number } };
     expect(checkpoint.schedules).toBeGreaterThan(0);
     expect(checkpoint.schedules).toBeLessThan(whole.schedules);
-    const { status, stdout } = pinlab(name, '--json', '--checkpoint', path);
+    const { status, stdout } = pinlab(name, '--json', ...PLAIN, '--checkpoint', path);
     expect(status).toBe(0);
     expect({ ...verdicts(stdout)[0], seconds: 0 }).toEqual({ ...whole, seconds: 0 });
     expect(existsSync(path)).toBe(false);
