@@ -97,7 +97,7 @@ function figure(name: string, value: number): string {
 /** 1 when a fault in the VMA may map a huge page. */
 function thpEligible(mm: Mm, vma: Vma): number {
   const first = alignUp(vma.start, hugePageSize(mm.memory));
-  return first < vma.end && hugeFaultAllowed(mm, vma, first) ? 1 : 0;
+  return hugeFaultAllowed(mm, vma, first) ? 1 : 0;
 }
 
 function sumVma(mm: Mm, vma: Vma): Sums {
