@@ -101,9 +101,10 @@ function countUsed(tables: Tables, table: number): number {
   const first = frameWordIndex(tables.phys, table);
   const last = (first + tables.entries * 2) | 0;
   let count = 0;
-  // Each `| 0` spares a test for overflow, the first comparison mostly the second word.
-  for (let at = first; at < last; at = (at + 2) | 0) {
+  // Each `| 0` spares a test for overflow, the first comparison mostly the second word. Two at a time: their number is even.
+  for (let at = first; at < last; at = (at + 4) | 0) {
     if (words[at] !== 0 || words[at | 1] !== 0) count = (count + 1) | 0;
+    if (words[(at + 2) | 0] !== 0 || words[(at + 3) | 0] !== 0) count = (count + 1) | 0;
   }
   return count;
 }

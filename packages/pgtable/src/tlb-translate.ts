@@ -32,22 +32,20 @@ export function tlbTranslate(
     tlb.hits++;
     return entry.pfn;
   }
-  return miss(tlb, tables, tag, root, address, access, entry);
+  tlb.address = address;
+  return miss(tlb, tables, tag, root, access, entry);
 }
 
 /** The rest: by a leaf table and a kind of leaf that are known, or by a walk from the root. */
-function miss(
-  tlb: Tlb,
-  tables: Tables,
-  tag: number,
-  root: number,
-  address: number,
-  access: number,
-  entry: TlbEntry,
-): number {
+function miss(tlb: Tlb, tables: Tables, tag: number, root: number, access: number, entry: TlbEntry): number {
+  const { address } = tlb;
   const page = Math.floor(address * tlb.inverse);
-  const cached = lookupRest(tlb, tag, page, access);
-  if (cached >= 0) return cached;
+  if (tlb.special) {
+    const cached = lookupRest(tlb, tag, page, access);
+    if (cached >= 0) return cached;
+  } else {
+    tlb.misses++;
+  }
   if (tables.format !== tlb.mmu) throw new InvariantError('OTHER_MMU', `${tables.format.name}, ${tlb.mmu.name}`);
   tlb.walks ??= new WalkCache(tlb.mmu);
   const { walks } = tlb;

@@ -91,6 +91,8 @@ export class Tlb {
   huge: boolean;
   /** True when a global entry may be present, and in debug mode: a miss is not one yet. This file only. */
   special: boolean;
+  /** Where `tlbTranslate` missed: as an argument, a double would be made an object. tlb-translate.ts only. */
+  address: number;
   /** Lookups that gave a frame. */
   hits: number;
   /** Lookups that did not. */
@@ -114,6 +116,7 @@ export class Tlb {
     this.check = check;
     this.huge = false;
     this.special = check !== null;
+    this.address = NaN;
     this.hits = 0;
     this.misses = 0;
     this.evictions = 0;
@@ -229,7 +232,8 @@ export function fillEntry(
   if ((entry.page !== page || entry.tag !== owner) && !Number.isNaN(entry.page)) tlb.evictions++;
   entry.page = page;
   entry.tag = owner;
-  entry.pfn = pfn;
+  // `| 0`: a double among them, and V8 keeps every slot's frame in an object.
+  entry.pfn = pfn | 0;
   entry.flags = flags;
   entry.allowed = tlb.check === null ? accesses : 0;
   entry.span = span;

@@ -91,16 +91,17 @@ export class WalkCache {
   constructor(mmu: Mmu) {
     const { maskLo, wantLo, maskHi, wantHi } = mmu.tableTest;
     const nowhere = new Int32Array(0);
+    // `| 0`: some formats compute masks as doubles.
     this.levels = mmu.levels;
     this.indexMask = (1 << mmu.indexBits) - 1;
     this.indexBits = mmu.indexBits;
     this.inverses = mmu.inverses;
     this.lowHalf = mmu.lowHalf;
-    this.addressMaskLo = mmu.addressMaskLo;
-    this.addressMaskHi = mmu.addressMaskHi;
+    this.addressMaskLo = mmu.addressMaskLo | 0;
+    this.addressMaskHi = mmu.addressMaskHi | 0;
     this.lowAt = mmu.lowAt;
     this.pfnLowShift = mmu.pfnLowShift;
-    this.pfnHighMask = mmu.pfnHighMask;
+    this.pfnHighMask = mmu.pfnHighMask | 0;
     this.pfnHighShift = mmu.pfnHighShift;
     this.belowPfn = (1 << mmu.pfnLowShift) - 1;
     this.maskLo = maskLo | mmu.accessedTableLo;
@@ -124,9 +125,10 @@ export function leafTableOf(
   address: number,
 ): LeafTable | null {
   const low = page | 0;
-  const first = page - (low & walks.indexMask);
   const table = walks.tables[((low >>> walks.indexBits) ^ tag) & (TABLES - 1)]!;
-  if (table.first === first && table.tag === tag) return table;
+  const index = page - table.first;
+  if (index >= 0 && index <= walks.indexMask && table.tag === tag) return table;
+  const first = page - (low & walks.indexMask);
   return findTable(walks, tables, root, address, table) ? keep(table, first, tag) : null;
 }
 
