@@ -97,12 +97,13 @@ const CHUNK_SHIFT = 21;
 const SMALL_CHUNK_SHIFT = 15;
 /** A small machine has at most this many bytes of RAM: 16 MiB. */
 const SMALL_RAM = 0x100_0000;
-/** Both tables share a buffer up to this many bytes each. */
-const SMALL_TABLE = 0x10_0000;
 /** The zero page's frame. */
 export const ZERO_PFN = 1;
 /** Frames below are never given out: frame 0, which ends lists, and the zero page. */
 export const FIRST_FREE = 2;
+
+/** Memory of the machine. */
+type Table = ArrayBuffer | SharedArrayBuffer;
 
 /** A memory node (`struct pglist_data`). */
 export class MemNode {
@@ -215,17 +216,10 @@ export class Phys {
   pinLedger: PinLedger | null;
 
   constructor(frames: number, pageSize: number, pageblockOrder: number, shared: boolean, contents: boolean) {
-    const hotBytes = frames * HOT_WORDS * 4;
-    const coldBytes = frames * COLD_WORDS * 4;
-    // One buffer makes a machine 1 µs cheaper; for a large one the host may refuse so large a reservation.
-    const together = hotBytes <= SMALL_TABLE;
-    const buffer = makeBuffer(together ? hotBytes + coldBytes : hotBytes, shared);
-    this.hot = new Int32Array(buffer, 0, frames * HOT_WORDS);
-    this.cold = new Int32Array(
-      together ? buffer : makeBuffer(coldBytes, shared),
-      together ? hotBytes : 0,
-      frames * COLD_WORDS,
-    );
+    const words = frames * HOT_WORDS;
+    const [buffer, second, offset] = makeTables(words * 4, shared);
+    this.hot = new Int32Array(buffer, 0, words);
+    this.cold = new Int32Array(second, offset, words);
     this.frames = frames;
     this.pageShift = 31 - Math.clz32(pageSize);
     this.pageSize = pageSize;
@@ -279,8 +273,22 @@ export type Relieve = (phys: Phys, gfp: number, order: number) => number | Task<
  */
 export type Migrate = (phys: Phys, pfn: number) => number | Task<number>;
 
+/**
+ * The buffers of two tables of `bytes`, and where in its own the second begins. One for both: V8 collects all garbage for
+ * each large buffer it is asked for, which costs 6 ms and more, the reservation 0.1. Two where the host refuses so large a
+ * reservation, as Linux does one larger than memory and swap.
+ */
+function makeTables(bytes: number, shared: boolean): [Table, Table, number] {
+  try {
+    const both = makeBuffer(2 * bytes, shared);
+    return [both, both, bytes];
+  } catch {
+    return [makeBuffer(bytes, shared), makeBuffer(bytes, shared), 0];
+  }
+}
+
 /** A zeroed buffer: of the tables here, of a chunk in ram.ts. */
-export function makeBuffer(bytes: number, shared: boolean): ArrayBuffer | SharedArrayBuffer {
+export function makeBuffer(bytes: number, shared: boolean): Table {
   return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
 }
 

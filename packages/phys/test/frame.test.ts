@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   allocPages,
   checkFrame,
@@ -29,6 +29,8 @@ import {
   touchedRanges,
 } from '../src/index.ts';
 import { expectRefused, refusal } from './support.ts';
+
+afterEach(() => vi.unstubAllGlobals());
 
 describe('createPhys', () => {
   it('reserves frame 0 and the zero page, with one reference each; all others are free', () => {
@@ -65,6 +67,30 @@ describe('createPhys', () => {
     freePages(phys, pfn, 10);
     checkPhys(phys);
     expect(MAX_FRAMES * HOT_WORDS).toBeLessThan(2 ** 31);
+  });
+
+  it('has both tables in one buffer: V8 collects garbage for each large one', () => {
+    const { hot, cold } = createPhys({ frames: 2 ** 20 });
+    expect(cold.buffer).toBe(hot.buffer);
+    expect([hot.byteOffset, hot.length, cold.byteOffset, cold.length]).toEqual([0, 2 ** 22, 2 ** 24, 2 ** 22]);
+  });
+
+  it('has two buffers where the host refuses one so large, and is refused where it refuses these', () => {
+    let largest = 2 ** 20;
+    class Limited extends ArrayBuffer {
+      constructor(bytes: number) {
+        if (bytes > largest) throw new RangeError('Array buffer allocation failed');
+        super(bytes);
+      }
+    }
+    vi.stubGlobal('ArrayBuffer', Limited);
+    const phys = createPhys({ frames: 2 ** 16 });
+    expect([phys.hot.byteLength, phys.cold.byteLength, phys.cold.byteOffset]).toEqual([2 ** 20, 2 ** 20, 0]);
+    expect(phys.cold.buffer).not.toBe(phys.hot.buffer);
+    freePages(phys, allocPages(phys, 0, 3), 3);
+    checkPhys(phys);
+    largest--;
+    expect(() => createPhys({ frames: 2 ** 16 })).toThrow(RangeError);
   });
 
   it('makes no RAM before it is touched, and then a chunk no larger than the machine', () => {
