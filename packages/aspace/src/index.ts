@@ -53,7 +53,7 @@ export { isGuardMarker, PTE_MARKER_GUARD, setGuardMarker, SWP_PTE_MARKER } from 
 export { guardInstall, guardRemove } from './guard-range.gen.ts';
 export { coldRange, lazyfreeRange, pageoutRange } from './lazyfree.gen.ts';
 export { moveTables } from './move-tables.gen.ts';
-export { vmaCopy, vmaMergeNew, vmaModify, vmaSplit } from './vma-edit.gen.ts';
+export { vmaCopy, vmaExpand, vmaMergeNew, vmaModify, vmaSplit } from './vma-edit.gen.ts';
 export { changeProtection } from './change-protection.gen.ts';
 export { expandDownwards } from './stack.ts';
 export { expandStack, lockMmAndFindVma } from './expand-stack.gen.ts';
@@ -70,6 +70,6 @@ export {
 } from './huge.ts';
 export { invalidateHugePmd, splitHugePmd, splitHugePmdAt, splitHugePmdLocked } from './split-huge.gen.ts';
 export { collapseHugePage } from './collapse.gen.ts';
-export { mayLock } from './memlock.ts';
+export { mayExpandVm, mayLock } from './memlock.ts';
 export { MlockBatch, mlockFolio, mlockFound, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
 export { mlockRange } from './mlock-range.gen.ts';

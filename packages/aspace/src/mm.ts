@@ -88,6 +88,8 @@ export class Mm {
   rlimitMemlock: number;
   /** RLIMIT_STACK of its process, bytes: how large a VMA that grows down may become by growing; Infinity: none. */
   rlimitStack: number;
+  /** RLIMIT_AS of its process, bytes: what all its VMAs may come to; Infinity: none. */
+  rlimitAs: number;
   /** CAP_IPC_LOCK: RLIMIT_MEMLOCK is not for it. */
   capIpcLock: boolean;
   /**
@@ -123,6 +125,7 @@ export class Mm {
     this.lockedVm = 0;
     this.rlimitMemlock = DEFAULT_MEMLOCK;
     this.rlimitStack = DEFAULT_STACK;
+    this.rlimitAs = Infinity;
     this.capIpcLock = false;
     this.startStack = 0;
     this.thpDisabled = false;

@@ -53,7 +53,7 @@ export { isGuardMarker, PTE_MARKER_GUARD, setGuardMarker, SWP_PTE_MARKER } from 
 export { guardInstall, guardRemove } from './guard-range.co.ts';
 export { coldRange, lazyfreeRange, pageoutRange } from './lazyfree.co.ts';
 export { moveTables } from './move-tables.co.ts';
-export { vmaCopy, vmaMergeNew, vmaModify, vmaSplit } from './vma-edit.co.ts';
+export { vmaCopy, vmaExpand, vmaMergeNew, vmaModify, vmaSplit } from './vma-edit.co.ts';
 export { changeProtection } from './change-protection.co.ts';
 export { expandDownwards } from './stack.ts';
 export { expandStack, lockMmAndFindVma } from './expand-stack.co.ts';
@@ -70,6 +70,6 @@ export {
 } from './huge.ts';
 export { invalidateHugePmd, splitHugePmd, splitHugePmdAt, splitHugePmdLocked } from './split-huge.co.ts';
 export { collapseHugePage } from './collapse.co.ts';
-export { mayLock } from './memlock.ts';
+export { mayExpandVm, mayLock } from './memlock.ts';
 export { MlockBatch, mlockFolio, mlockFound, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
 export { mlockRange } from './mlock-range.co.ts';

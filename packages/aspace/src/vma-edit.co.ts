@@ -1,11 +1,11 @@
 /**
- * Changing which VMAs there are (Linux: vma_modify_flags, vma_merge_new_range, copy_vma, __split_vma; N.16). What a change
+ * Changing which VMAs there are (Linux: vma_modify_flags, vma_merge_new_range, vma_merge_extend, copy_vma, __split_vma; N.16). What a change
  * comes to is planned by the vma package; here huge pages across a cut get small entries, and the file's i_mmap changes with
  * the tree. Caller holds mmap_lock for writing.
  */
 import type { Task } from '@mmkit/base';
 import { upWrite } from '@mmkit/rwsem';
-import { applyVmaPlan, planCopy, planModify, planNew, planSplit } from '@mmkit/vma';
+import { applyVmaPlan, planCopy, planExpand, planModify, planNew, planSplit } from '@mmkit/vma';
 import type { Vma, VmaPlan, VmaTraits } from '@mmkit/vma';
 import { addToIMmap, removeFromIMmap, vmaInode } from './file-vma.ts';
 import { lockIMmap } from './file-vma.co.ts';
@@ -33,6 +33,16 @@ export function* vmaModify(
  */
 export function* vmaMergeNew(mm: Mm, start: number, end: number, traits: VmaTraits): Task<Vma> {
   return (yield* carryOut(mm, planNew(mm.vmas, start, end, traits))) as Vma;
+}
+
+/**
+ * Makes `vma` reach up to `end` and merges it with what begins there and goes on from it: 0; -ENOMEM (something is in the
+ * way, or it is memory with which nothing merges).
+ */
+export function* vmaExpand(mm: Mm, vma: Vma, end: number): Task<number> {
+  const plan = planExpand(mm.vmas, vma, vma.start, end);
+  yield* carryOut(mm, plan);
+  return plan.error;
 }
 
 /** A copy of what `vma` maps from `address` on: `length` bytes at `to`, where nothing is. As `vmaMergeNew`. */

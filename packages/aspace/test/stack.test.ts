@@ -79,6 +79,15 @@ describe.each(formats)('%s: expandDownwards', () => {
     expect([expandDownwards(mm, moved, AT - 32 * PAGE), moved.pgoff]).toEqual([0, 0]);
   });
 
+  it('6.18: RLIMIT_AS bounds all VMAs together: 3 pages free in it, 3 it grows by; a part of a page does not count', () => {
+    const { mm, stack } = withStack();
+    mm.rlimitAs = 5 * PAGE - 1;
+    const before = state(mm, stack);
+    expect(expandDownwards(mm, stack, AT - 4 * PAGE)).toBe(-ENOMEM);
+    expect([state(mm, stack), stack.anonVma === null]).toEqual([before, false]);
+    expect([expandDownwards(mm, stack, AT - 3 * PAGE), mm.vmas.totalPages]).toEqual([0, 4]);
+  });
+
   it('6.18: a locked stack grows locked, within RLIMIT_MEMLOCK', () => {
     const { mm, stack } = withStack({}, STACK | VM_LOCKED);
     mm.lockedVm = 1;

@@ -50,6 +50,7 @@ export function* dupMm(mm: Mm): Task<ForkResult> {
   mmapWriteTrylock(child);
   child.rlimitMemlock = mm.rlimitMemlock;
   child.rlimitStack = mm.rlimitStack;
+  child.rlimitAs = mm.rlimitAs;
   child.capIpcLock = mm.capIpcLock;
   child.startStack = mm.startStack;
   child.thpDisabled = mm.thpDisabled;

@@ -17,7 +17,7 @@ import {
   isAligned,
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { mayLock, MlockBatch, Mm, mmapWriteUnlock } from '@mmkit/aspace';
+import { mayExpandVm, mayLock, MlockBatch, Mm, mmapWriteUnlock } from '@mmkit/aspace';
 import { fileRmap, mmapWriteLockKillable, vmaMergeNew } from '@mmkit/aspace/sched';
 import { createInode, OpenFile } from '@mmkit/filemap';
 import { mmPopulate } from '@mmkit/gup/sched';
@@ -27,6 +27,7 @@ import {
   VM_LOCKED,
   VM_SHARED,
   VM_SYNC,
+  vmasIn,
   newTraits,
   newAccountFlags,
 } from '@mmkit/vma';
@@ -118,7 +119,13 @@ function* mapRegion(
   offset: number,
 ): Task<number> {
   const { memory, vmas } = mm;
-  if (findVmaIntersection(vmas, at, at + size) !== null) {
+  // What is replaced does not count twice.
+  const replaced = vmasIn(vmas, at, at + size).reduce(
+    (sum, vma) => sum + Math.min(vma.end, at + size) - Math.max(vma.start, at),
+    0,
+  );
+  if (!mayExpandVm(mm, (size - replaced) * vmas.pagesPerByte)) return -ENOMEM;
+  if (replaced > 0) {
     const error = yield* unmapRegion(mm, at, at + size);
     if (error !== 0) return error;
   }

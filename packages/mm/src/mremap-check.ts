@@ -3,7 +3,7 @@
  * arguments alone, then, with mmap_lock held for writing, the VMA they name.
  */
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, isAligned } from '@mmkit/base';
-import { mayLock, Mm } from '@mmkit/aspace';
+import { mayExpandVm, mayLock, Mm } from '@mmkit/aspace';
 import { mapCountAllows, VM_DONTEXPAND, VM_LOCKED, VM_MAYSHARE, VM_PFNMAP, VM_SHARED, vmaIsSealed } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { taskSize } from './area.ts';
@@ -44,7 +44,7 @@ export function checkArguments(mm: Mm, call: Remap): number {
 
 /**
  * 0, or why `vma`, in which the range begins, cannot be remapped so: -EPERM (sealed), -EINVAL (nothing to duplicate; a
- * device's memory), -EFAULT (the range passes its end, or it may not grow), -EAGAIN (RLIMIT_MEMLOCK).
+ * device's memory), -EFAULT (the range passes its end, or it may not grow), -EAGAIN (RLIMIT_MEMLOCK), -ENOMEM (RLIMIT_AS).
  */
 export function checkVma(mm: Mm, vma: Vma, call: Remap): number {
   const { address, oldLength, newLength, flags } = call;
@@ -57,5 +57,7 @@ export function checkVma(mm: Mm, vma: Vma, call: Remap): number {
   if (Math.min(oldLength, newLength) > vma.end - address) return -EFAULT;
   if (newLength <= oldLength) return 0;
   if ((vma.flags & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return -EFAULT;
-  return (vma.flags & VM_LOCKED) === 0 || mayLock(mm, (newLength - oldLength) * mm.vmas.pagesPerByte) ? 0 : -EAGAIN;
+  const pages = (newLength - oldLength) * mm.vmas.pagesPerByte;
+  if ((vma.flags & VM_LOCKED) !== 0 && !mayLock(mm, pages)) return -EAGAIN;
+  return mayExpandVm(mm, pages) ? 0 : -ENOMEM;
 }

@@ -5,14 +5,14 @@
  */
 import { alignUp, checkAddress, checkInteger, EFAULT, EINTR, EINVAL, ENOMEM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { MlockBatch, Mm, mmapWriteUnlock } from '@mmkit/aspace';
-import { mmapWriteLockKillable, vmaMergeNew } from '@mmkit/aspace/sched';
+import { mayExpandVm, MlockBatch, Mm, mmapWriteUnlock } from '@mmkit/aspace';
+import { mmapWriteLockKillable, vmaExpand } from '@mmkit/aspace/sched';
 import type { OpenFile } from '@mmkit/filemap';
 import { mmPopulate } from '@mmkit/gup/sched';
-import { findVmaIntersection, VM_LOCKED, VM_MAYSHARE, VM_SPECIAL, vmaLookup, vmasIn, vmaTraits } from '@mmkit/vma';
+import { findVmaIntersection, VM_LOCKED, VM_MAYSHARE, vmaLookup, vmasIn } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { chooseArea, fixedArea, taskSize } from './area.ts';
-import { MAP_SHARED, MREMAP_FIXED, MREMAP_MAYMOVE } from './flags.ts';
+import { MAP_SHARED, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from './flags.ts';
 import { checkArguments, checkVma, wantsNewAddress } from './mremap-check.ts';
 import type { Remap } from './mremap-check.ts';
 import { moveVma } from './mremap-move.co.ts';
@@ -24,7 +24,7 @@ import { unmapRegion } from './unmap.co.ts';
  * old mapping, empty. With MREMAP_FIXED and equal lengths the range may have several VMAs and holes.
  *
  * -EINVAL (flags, alignment, lengths, overlap); -EFAULT (no mapping at `address`, one that ends too early or may not grow);
- * -ENOMEM (no room, map count, no page table); -EPERM (sealed); -EAGAIN (limit of locked memory); -EINTR. Of several VMAs
+ * -ENOMEM (no room, map count, RLIMIT_AS, no page table); -EPERM (sealed); -EAGAIN (limit of locked memory); -EINTR. Of several VMAs
  * those before the one that failed have moved; a target that had to be unmapped stays so.
  */
 export function* mremap(
@@ -108,6 +108,7 @@ function* remapTo(mm: Mm, call: Remap): Task<number> {
   // Both may have split the VMA; with old length 0 it may be gone, as the target may have been the source.
   const rest = vmaLookup(mm.vmas, address);
   if (rest === null) return -EFAULT;
+  if ((flags & MREMAP_DONTUNMAP) !== 0 && !mayExpandVm(mm, oldLength * mm.vmas.pagesPerByte)) return -ENOMEM;
   const at =
     (flags & MREMAP_FIXED) !== 0
       ? fixedArea(mm, newAddress, newLength)
@@ -128,12 +129,9 @@ function* remapGrow(mm: Mm, vma: Vma, call: Remap): Task<number> {
   const { address, oldLength, newLength, flags } = call;
   const grown = newLength - oldLength;
   if (address + oldLength === vma.end && roomBehind(mm, vma, grown)) {
-    // Nothing merges with such memory, so it does not grow either.
-    if ((vma.flags & VM_SPECIAL) !== 0) return -ENOMEM;
-    const pgoff = vma.pgoff + (vma.end - vma.start) / mm.memory.phys.pageSize;
+    const error = yield* vmaExpand(mm, vma, vma.end + grown);
+    if (error !== 0) return error;
     if ((vma.flags & VM_LOCKED) !== 0) mm.lockedVm += grown / mm.memory.phys.pageSize;
-    // What is added has no chain of its own, however long the VMA's is: it joins a next one that was never written to.
-    yield* vmaMergeNew(mm, vma.end, vma.end + grown, { ...vmaTraits(vma), pgoff, anonChain: 0 });
     return address;
   }
   if ((flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;

@@ -68,7 +68,7 @@ export { Vma, vmaIsAnonymous, vmaIsAccessible, vmaIsSealed } from './vma.ts';
 export { anonCompatible, newTraits, planMerge, reusableAnonVma, vmaTraits, VM_STICKY } from './merge.ts';
 export type { MergePlan, VmaTraits } from './merge.ts';
 export { mprotectFlags, newAccountFlags } from './account.ts';
-export { planCopy, planModify, planNew, planSplit } from './plan.ts';
+export { planCopy, planExpand, planModify, planNew, planShrink, planSplit } from './plan.ts';
 export type { VmaCase, VmaPlan, VmaStep } from './plan.ts';
 export { applyVmaPlan, closeVma, openVma, splitVma } from './apply.ts';
 export type { VmaTreeOptions } from './vma-tree.ts';

@@ -1,10 +1,11 @@
 /**
  * Changes of VMAs as plans: which VMAs get other bounds, go, come or get other flags, worked out before anything changes
- * (Linux: vma_merge_new_range, vma_merge_existing_range, vma_modify_flags, split_vma, copy_vma; reference N.16, D.6). Who
- * asked does what follows elsewhere, as in a file's list of VMAs, and applies the plan. Needs mmap_lock for writing from
+ * (Linux: vma_merge_new_range, vma_merge_existing_range, vma_modify_flags, split_vma, copy_vma, vma_merge_extend,
+ * vma_expand, vma_shrink; reference N.16, D.6); growth of stacks is in stack.ts. Who asked does what follows elsewhere, as in a file's list of VMAs, and applies the plan. Needs mmap_lock for writing from
  * planning to applying. Unlike Linux nothing can fail for want of memory.
  */
 import { ENOMEM, InvariantError, checkInteger } from '@mmkit/base';
+import { VM_SPECIAL } from './flags.ts';
 import type { VmaTraits } from './merge.ts';
 import { VM_STICKY, planMerge, vmaTraits } from './merge.ts';
 import type { VmaTree } from './vma-tree.ts';
@@ -25,9 +26,19 @@ export type VmaStep =
 /**
  * What a plan comes to: a VMA of its own ('new'); the range goes over to the VMA before ('left'), the one after ('right'),
  * or all become one ('both'); 'partial': the VMA it was a part of shrinks; 'split': what is not in the range is split off;
- * 'flags': the VMA is the range already.
+ * 'flags': the VMA is the range already; 'expand', 'shrink': the VMA's bounds move.
  */
-export type VmaCase = 'new' | 'left' | 'right' | 'both' | 'partial left' | 'partial right' | 'split' | 'flags';
+export type VmaCase =
+  | 'new'
+  | 'left'
+  | 'right'
+  | 'both'
+  | 'partial left'
+  | 'partial right'
+  | 'split'
+  | 'flags'
+  | 'expand'
+  | 'shrink';
 
 /** What is to be done, as data. */
 export interface VmaPlan {
@@ -155,6 +166,47 @@ export function planSplit(tree: VmaTree, vma: Vma, address: number, limited: boo
   return planOf(tree, 'split', steps, upper);
 }
 
+/**
+ * Makes `vma` reach from `start` to `end`, around what it has (vma_expand, vma_merge_extend): 'expand', or 'both' when a VMA
+ * that begins at `end` goes on from it and so becomes part of it. What lies right below `start` is not merged with.
+ * -ENOMEM: something is in the way, page offsets would fall below 0, or memory with which nothing merges (VM_SPECIAL) was
+ * to grow upwards. Without growth a plan without steps. Throws `InvariantError('VMA_ABSENT')`, `RangeError` for bounds that
+ * are no pages, leave something out or reach over `taskSize`.
+ */
+export function planExpand(tree: VmaTree, vma: Vma, start: number, end: number): VmaPlan {
+  checkPresent(tree, vma);
+  checkPageAddress('start', start, tree.pageSize);
+  checkPageAddress('end', end, tree.pageSize);
+  checkInteger('start', start, 0, vma.start);
+  checkInteger('end', end, vma.end, tree.taskSize);
+  const up = end > vma.end;
+  const low = pgoffAt(tree, vma, start) < 0 || findVmaIntersection(tree, start, vma.start) !== null;
+  const high = up && ((vma.flags & VM_SPECIAL) !== 0 || findVmaIntersection(tree, vma.end, end) !== null);
+  if (low || high) return planOf(tree, 'expand', [], null, -ENOMEM);
+  if (!up && start === vma.start) return planOf(tree, 'expand', [], vma);
+  if (!up) return planOf(tree, 'expand', [{ kind: 'resize', vma, start, end }], vma);
+  // What is added has no chain of its own, however long the VMA's is: it joins a next one that was never written to.
+  const traits = { ...vmaTraits(vma), pgoff: pgoffAt(tree, vma, vma.end), anonChain: 0 };
+  const { prev, next } = planMerge(tree, vma.end, end, traits);
+  const also = prev === vma ? next : null;
+  return planOf(tree, also === null ? 'expand' : 'both', join(vma, vma, also, start, end, traits, []), vma);
+}
+
+/**
+ * Leaves `vma` only [start, end) of what it has (vma_shrink, for a stack that exec has moved). Who maps pages outside has
+ * unmapped them. Without a change a plan without steps. Never refused. Throws `InvariantError('VMA_ABSENT')`, `RangeError`
+ * for bounds that are not pages of the VMA.
+ */
+export function planShrink(tree: VmaTree, vma: Vma, start: number, end: number): VmaPlan {
+  checkPresent(tree, vma);
+  checkPageAddress('start', start, tree.pageSize);
+  checkPageAddress('end', end, tree.pageSize);
+  checkInteger('start', start, vma.start, vma.end - tree.pageSize);
+  checkInteger('end', end, start + tree.pageSize, vma.end);
+  const same = start === vma.start && end === vma.end;
+  return planOf(tree, 'shrink', same ? [] : [{ kind: 'resize', vma, start, end }], vma);
+}
+
 /** Puts the steps of a cut of `vma` at `address` down; `from` is what it was before earlier ones. The upper part. */
 function cut(tree: VmaTree, steps: VmaStep[], vma: Vma, from: Vma, address: number): Vma {
   const upper = vmaOf(address, vma.end, { ...vmaTraits(vma), pgoff: pgoffAt(tree, vma, address) });
@@ -186,9 +238,9 @@ function join(
     ...before,
     { kind: 'mark', vma: to, marks: { ...vmaTraits(to), flags, anonVma, anonChain } },
   ];
-  if (prev === null) return [...steps, { kind: 'resize', vma: to, start, end: to.end }];
-  if (next === null) return [...steps, { kind: 'resize', vma: to, start: to.start, end }];
-  return [...steps, { kind: 'remove', vma: next }, { kind: 'resize', vma: to, start: to.start, end: next.end }];
+  if (prev !== null && next !== null) steps.push({ kind: 'remove', vma: next });
+  steps.push({ kind: 'resize', vma: to, start: Math.min(to.start, start), end: next === null ? end : next.end });
+  return steps;
 }
 
 function caseOf(prev: Vma | null, next: Vma | null): VmaCase {
@@ -209,6 +261,7 @@ function pgoffAt(tree: VmaTree, vma: Vma, address: number): number {
   return vma.pgoff + (address - vma.start) * tree.pagesPerByte;
 }
 
-function planOf(tree: VmaTree, kind: VmaCase, steps: VmaStep[], target: Vma | null, error: number = 0): VmaPlan {
+/** A plan of what the tree is now. */
+export function planOf(tree: VmaTree, kind: VmaCase, steps: VmaStep[], target: Vma | null, error: number = 0): VmaPlan {
   return { tree, version: tree.ranges.version, kind, steps, target, error };
 }

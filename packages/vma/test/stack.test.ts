@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { EFAULT, ENOMEM, EPERM } from '@mmkit/base';
-import type { VmaTree } from '../src/index.ts';
+import type { VmaPlan, VmaTree } from '../src/index.ts';
 import {
+  applyVmaPlan,
   checkVmaTree,
   createVmaTree,
   insertVma,
@@ -16,6 +17,8 @@ import {
   VM_WRITE,
   Vma,
 } from '../src/index.ts';
+
+import { codeOf } from './naive.ts';
 
 const PAGE = 4096;
 const RW = VM_READ | VM_WRITE;
@@ -30,13 +33,23 @@ function add(tree: VmaTree, start: number, end: number, flags: number): Vma {
   return vma;
 }
 
+/** Pages the VMA grows by, or why it may not. */
+function pagesOf(vma: Vma, { kind, steps, target, error }: VmaPlan): number {
+  expect([kind, target]).toEqual(['expand', error === 0 ? vma : null]);
+  const [step, ...more] = steps;
+  if (step === undefined) return error;
+  expect([step.kind, step.vma, more, error]).toEqual(['resize', vma, [], 0]);
+  return step.kind === 'resize' ? (vma.start - step.start) / PAGE : NaN;
+}
+
 describe('planStackGrowth', () => {
-  const plan = (tree: VmaTree, vma: Vma, page: number): number => planStackGrowth(tree, vma, page * PAGE, LOW * PAGE);
+  const plan = (tree: VmaTree, vma: Vma, page: number): number =>
+    pagesOf(vma, planStackGrowth(tree, vma, page * PAGE, LOW * PAGE));
 
   it('down to the page of the address, however far; 0 where it reaches already', () => {
     const tree = createVmaTree();
     const stack = add(tree, 1000, 1004, STACK);
-    expect(planStackGrowth(tree, stack, 999 * PAGE + 4095, LOW * PAGE)).toBe(1);
+    expect(pagesOf(stack, planStackGrowth(tree, stack, 999 * PAGE + 4095, LOW * PAGE))).toBe(1);
     expect([plan(tree, stack, 999), plan(tree, stack, 500), plan(tree, stack, 16)]).toEqual([1, 500, 984]);
     expect([plan(tree, stack, 1000), plan(tree, stack, 1003)]).toEqual([0, 0]);
     expect([stack.start, stack.end]).toEqual([1000 * PAGE, 1004 * PAGE]);
@@ -81,6 +94,31 @@ describe('planStackGrowth', () => {
     expect([plan(tree, stack, 200), plan(tree, stack, 199)]).toEqual([1, -ENOMEM]);
   });
 
+  it('6.18: a stack that was moved keeps its page numbers, and stops where they would fall below 0', () => {
+    const tree = createVmaTree();
+    const stack = new Vma(1000 * PAGE, 1001 * PAGE, STACK, 256);
+    insertVma(tree, stack);
+    expect([plan(tree, stack, 744), plan(tree, stack, 743)]).toEqual([256, -ENOMEM]);
+  });
+
+  it('FACTS-2 42: two stacks that touch by growth stay two', () => {
+    const tree = createVmaTree();
+    add(tree, 100, 200, STACK);
+    const stack = add(tree, 1000, 1001, STACK);
+    applyVmaPlan(planStackGrowth(tree, stack, 200 * PAGE, 0));
+    expect([tree.mapCount, stack.start, stack.pgoff]).toEqual([2, 200 * PAGE, 200]);
+    checkVmaTree(tree);
+  });
+
+  it('a plan does not outlive a change of the tree', () => {
+    const tree = createVmaTree();
+    const stack = add(tree, 1000, 1001, STACK);
+    const growth = planStackGrowth(tree, stack, 900 * PAGE, 0);
+    add(tree, 950, 951, RW);
+    expect(codeOf(() => applyVmaPlan(growth))).toBe('PLAN_STALE');
+    expect(stack.start).toBe(1000 * PAGE);
+  });
+
   it('only the VMA right below counts', () => {
     const tree = createVmaTree();
     add(tree, 100, 200, RW);
@@ -103,7 +141,8 @@ describe('planStackGrowth', () => {
         });
         const above = list.find((v) => v.start > page * PAGE);
         if (above === undefined || list.some((v) => v.start <= page * PAGE && v.end > page * PAGE)) return;
-        const pages = planStackGrowth(tree, above, page * PAGE, LOW * PAGE);
+        const growth = planStackGrowth(tree, above, page * PAGE, LOW * PAGE);
+        const pages = pagesOf(above, growth);
         const below = list.filter((v) => v.end <= page * PAGE).at(-1);
         const accessible =
           below !== undefined && (below.flags & (RW | VM_GROWSDOWN)) === (below.flags & RW) && below.flags !== 0;
@@ -111,6 +150,8 @@ describe('planStackGrowth', () => {
         else if (page < LOW) expect(pages).toBe(-EPERM);
         else if (accessible && page - below.end / PAGE < gap) expect(pages).toBe(-ENOMEM);
         else expect(pages).toBe(above.start / PAGE - page);
+        applyVmaPlan(growth);
+        if (pages > 0) expect([above.start, above.pgoff]).toEqual([page * PAGE, page]);
         checkVmaTree(tree);
       }),
       { seed: 20261123, numRuns: 2000 },
