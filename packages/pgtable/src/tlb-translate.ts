@@ -62,14 +62,19 @@ function miss(tlb: Tlb, tables: Tables, tag: number, root: number, access: numbe
   } while (words[at] !== lo);
   const bitsLo = lo & walks.belowPfn;
   const bitsHi = hi & ~pfnHighMask;
-  const kind = kindAt(walks, bitsLo, bitsHi);
+  let { kind } = table;
+  if (kind.lo !== bitsLo || kind.hi !== bitsHi) {
+    kind = kindAt(walks, bitsLo, bitsHi);
+    table.kind = kind;
+  }
   if (kind.lo !== bitsLo || kind.hi !== bitsHi || ((kind.allowed >>> access) & 1) === 0) {
     return longWalk(tlb, walks, tables, tag, root, address, page, access);
   }
   const pfn = (lo >>> walks.pfnLowShift) | ((hi & pfnHighMask) << walks.pfnHighShift);
   if (tlb.check !== null) checkUse(tlb.check, tag, page, pfn, kind.flags, access);
-  if ((kind.flags & E_GLOBAL) === 0) fillEntry(tlb, entry, tag, page, pfn, kind.flags, kind.allowed, 1);
-  else insertEntry(tlb, tag, page, pfn, kind.flags, kind.allowed, 1);
+  const { flags, allowed: accesses } = kind;
+  if ((flags & E_GLOBAL) === 0 && tlb.check === null) fillEntry(tlb, entry, tag, page, pfn, flags, accesses, 1);
+  else insertEntry(tlb, tag, page, pfn, flags, accesses, 1);
   return pfn;
 }
 

@@ -214,11 +214,11 @@ export function insertEntry(
 ): void {
   const global = (flags & E_GLOBAL) !== 0;
   const entry = tlb.entries[(page ^ (global ? 0 : tag)) & tlb.mask]!;
-  fillEntry(tlb, entry, global ? GLOBAL : tag, page, pfn, flags, accesses, span);
+  fillEntry(tlb, entry, global ? GLOBAL : tag, page, pfn, flags, tlb.check === null ? accesses : 0, span);
   if (global) tlb.special = true;
 }
 
-/** Writes the entry. This package only. */
+/** Writes the entry; `accesses` as of `TlbEntry.allowed`. This package only. */
 export function fillEntry(
   tlb: Tlb,
   entry: TlbEntry,
@@ -229,13 +229,13 @@ export function fillEntry(
   accesses: number,
   span: number,
 ): void {
-  if ((entry.page !== page || entry.tag !== owner) && !Number.isNaN(entry.page)) tlb.evictions++;
+  if (entry.page >= 0 && (entry.page !== page || entry.tag !== owner)) tlb.evictions++;
   entry.page = page;
   entry.tag = owner;
   // `| 0`: a double among them, and V8 keeps every slot's frame in an object.
   entry.pfn = pfn | 0;
   entry.flags = flags;
-  entry.allowed = tlb.check === null ? accesses : 0;
+  entry.allowed = accesses;
   entry.span = span;
 }
 

@@ -11,12 +11,8 @@ import { frameWordIndex } from '@mmkit/phys';
 import { createDecoded, type Decoded } from './flags.ts';
 import type { Mmu } from './mmu.ts';
 import type { Tables } from './tables.ts';
+import { KINDS, TABLES } from './tlb-sizes.ts';
 import { createTranslation, type Translation } from './walker.ts';
-
-/** Leaf tables remembered, a power of two. */
-const TABLES = 16;
-/** Kinds of leaves remembered, a power of two. */
-const KINDS = 16;
 
 /** Where a leaf table lies. */
 export class LeafTable {
@@ -28,12 +24,15 @@ export class LeafTable {
   words: Int32Array;
   /** Index of the low word of its first entry. */
   low: number;
+  /** The kind of leaf met there last. tlb-translate.ts only. */
+  kind: LeafKind;
 
-  constructor(words: Int32Array) {
+  constructor(words: Int32Array, kind: LeafKind) {
     this.first = NaN;
     this.tag = 0;
     this.words = words;
     this.low = 0;
+    this.kind = kind;
   }
 }
 
@@ -108,8 +107,9 @@ export class WalkCache {
     this.wantLo = wantLo | mmu.accessedTableLo;
     this.maskHi = maskHi;
     this.wantHi = wantHi;
-    this.tables = Array.from({ length: TABLES }, () => new LeafTable(nowhere));
     this.kinds = Array.from({ length: KINDS }, () => new LeafKind());
+    const kind = this.kinds[0]!;
+    this.tables = Array.from({ length: TABLES }, () => new LeafTable(nowhere, kind));
     this.decoded = createDecoded();
     this.found = createTranslation();
   }
