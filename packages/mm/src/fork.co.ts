@@ -19,7 +19,7 @@ import { createMm } from '@mmkit/gup/sched';
 import { freeAllTables } from '@mmkit/pgtable';
 import {
   closeVma,
-  eraseVma,
+  eraseVmas,
   insertVma,
   openVma,
   Vma,
@@ -84,11 +84,9 @@ export function* exitMm(mm: Mm): Task<void> {
   for (const vma of vmas) if ((vma.flags & VM_LOCKED) !== 0) yield* mlockRange(mm, vma.start, vma.end, false);
   mm.lockedVm = 0;
   yield* zapPageRange(mm, 0, format.userEnd);
-  for (const vma of vmas) {
-    yield* unlinkFileVma(vma);
-    eraseVma(mm.vmas, vma);
-    closeVma(vma);
-  }
+  for (const vma of vmas) yield* unlinkFileVma(vma);
+  if (vmas.length > 0) eraseVmas(mm.vmas, vmas[0]!.start, vmas[vmas.length - 1]!.end);
+  for (const vma of vmas) closeVma(vma);
   freeAllTables(tables, mm.words[MM_ROOT]!);
   mmapWriteUnlock(mm);
 }

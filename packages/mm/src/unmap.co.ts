@@ -6,7 +6,7 @@ import { ENOMEM, EPERM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { freePageTables, mlockRange, unlinkFileVma, vmaSplit, zapPageRange } from '@mmkit/aspace/sched';
-import { closeVma, eraseVma, mapCountAllows, VM_LOCKED, vmaLookup, vmasIn, vmaIsSealed } from '@mmkit/vma';
+import { closeVma, eraseVmas, mapCountAllows, VM_LOCKED, vmaLookup, vmasIn, vmaIsSealed } from '@mmkit/vma';
 import { neighbours } from './neighbours.ts';
 
 /**
@@ -42,11 +42,9 @@ export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
     yield* mlockRange(mm, vma.start, vma.end, false);
   }
   yield* zapPageRange(mm, from, to);
-  for (const vma of gone) {
-    yield* unlinkFileVma(vma);
-    eraseVma(mm.vmas, vma);
-    closeVma(vma);
-  }
+  for (const vma of gone) yield* unlinkFileVma(vma);
+  eraseVmas(mm.vmas, from, to);
+  for (const vma of gone) closeVma(vma);
   const { floor, ceiling } = neighbours(mm, from, to);
   yield* freePageTables(mm, from, to, floor, ceiling);
   return 0;

@@ -3,39 +3,59 @@
  * mmap_lock, for writing.
  */
 import { InvariantError } from '@mmkit/base';
+import type { RangeEntry } from './cursor.ts';
+import type { VmaTraits } from './merge.ts';
 import type { VmaPlan, VmaStep } from './plan.ts';
 import { planSplit } from './plan.ts';
 import type { VmaTree } from './vma-tree.ts';
-import { eraseVma, insertVma, resizeVma } from './vma-tree.ts';
+import { eraseVma, insertVma, replaceVmas, resizeVma } from './vma-tree.ts';
 import type { Vma } from './vma.ts';
 
 /**
- * Carries a plan out, up to where its `error` stopped it, and calls `ops.open` of VMAs that were split off or copied.
- * Throws `InvariantError('PLAN_STALE')`, with nothing changed, if the tree has changed since it was made.
+ * Carries a plan out, up to where its `error` stopped it: the tree changes in one step, so that a view (`openRangeView` of
+ * `tree.ranges`), whenever it was opened, has all of the plan or nothing; then `ops.open` of VMAs that were split off or copied
+ * is called. Of two cuts both are done by then, where Linux calls it between them. Throws `InvariantError('PLAN_STALE')`, with nothing changed, if the tree has changed since it was made.
  */
 export function applyVmaPlan(plan: VmaPlan): void {
   const { tree, version, steps } = plan;
   if (tree.ranges.version !== version) throw new InvariantError('PLAN_STALE', 'the tree has changed since');
-  for (const step of steps) applyStep(tree, step);
+  for (const step of steps) if (step.kind === 'mark') mark(step.vma, step.marks);
+  const moves = steps.filter((step) => step.kind !== 'mark');
+  if (moves.length === 1) moveOne(tree, moves[0]!);
+  else if (moves.length > 1) moveSeveral(tree, moves);
+  for (const step of steps) if (step.kind === 'insert' && step.from !== null) openVma(step.vma);
 }
 
-function applyStep(tree: VmaTree, step: VmaStep): void {
-  const { vma } = step;
-  switch (step.kind) {
-    case 'mark':
-      vma.flags = step.marks.flags;
-      vma.flagsHigh = step.marks.flagsHigh;
-      vma.anonVma = step.marks.anonVma;
-      vma.anonChain = step.marks.anonChain;
-      return;
-    case 'resize':
-      return resizeVma(tree, vma, step.start, step.end);
-    case 'remove':
-      return eraseVma(tree, vma);
-    case 'insert':
-      insertVma(tree, vma);
-      if (step.from !== null) openVma(vma);
+function mark(vma: Vma, { flags, flagsHigh, anonVma, anonChain }: VmaTraits): void {
+  vma.flags = flags;
+  vma.flagsHigh = flagsHigh;
+  vma.anonVma = anonVma;
+  vma.anonChain = anonChain;
+}
+
+type VmaMove = Exclude<VmaStep, { readonly kind: 'mark' }>;
+
+function moveOne(tree: VmaTree, move: VmaMove): void {
+  if (move.kind === 'insert') insertVma(tree, move.vma);
+  else if (move.kind === 'remove') eraseVma(tree, move.vma);
+  else resizeVma(tree, move.vma, move.start, move.end);
+}
+
+/** What the moves come to: in the span they touch, VMAs with the bounds that each has in the end. */
+function moveSeveral(tree: VmaTree, moves: readonly VmaMove[]): void {
+  const last = new Map<Vma, RangeEntry<Vma>>();
+  let low = Infinity;
+  let high = 0;
+  for (const move of moves) {
+    const { kind, vma } = move;
+    const { start, end } = kind === 'resize' ? move : vma;
+    low = Math.min(low, start, vma.start);
+    high = Math.max(high, end, vma.end);
+    if (kind === 'remove') last.delete(vma);
+    else last.set(vma, { start, end, value: vma });
   }
+  const list = [...last.values()].sort((a, b) => a.start - b.start);
+  replaceVmas(tree, low, high, list);
 }
 
 /**

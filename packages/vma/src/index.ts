@@ -89,6 +89,7 @@ export {
   mapCountAllows,
   insertVma,
   eraseVma,
+  eraseVmas,
   resizeVma,
   checkVmaTree,
 } from './vma-tree.ts';

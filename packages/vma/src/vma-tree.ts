@@ -6,8 +6,10 @@
  */
 import { InvariantError, checkAddress, checkInteger } from '@mmkit/base';
 import { checkTree } from './check.ts';
+import type { RangeEntry } from './cursor.ts';
 import { createRangeCursor, nextRange, seekRange } from './cursor.ts';
 import { eraseRange, insertRange, resizeRange } from './edit.ts';
+import { replaceRanges } from './replace.ts';
 import type { RangeTree } from './tree.ts';
 import { createRangeTree, findRange, rangeBefore } from './tree.ts';
 import type { Vma } from './vma.ts';
@@ -173,6 +175,38 @@ export function resizeVma(tree: VmaTree, vma: Vma, start: number, end: number): 
   vma.start = start;
   vma.end = end;
   vma.pgoff = pgoff;
+}
+
+/**
+ * Removes all VMAs in [start, end) in one step (vma_iter_clear over a span); their fields stay. Throws `RangeError` for bounds
+ * that are empty, not page-aligned or above `taskSize`, `InvariantError('RANGE_OVERLAP')` if one lies partly in it.
+ */
+export function eraseVmas(tree: VmaTree, start: number, end: number): void {
+  checkPageAddress('start', start, tree.pageSize);
+  checkPageAddress('end', end, tree.pageSize);
+  checkInteger('end', end, start + tree.pageSize, tree.taskSize);
+  replaceVmas(tree, start, end, []);
+}
+
+/**
+ * Puts `list`, bounds in bytes and in order, in place of all VMAs in [start, end), in one step. A VMA of the list that was
+ * there gets these bounds, and its `pgoff` moves with its start; one that is in the list alone comes into the tree. The
+ * caller has seen to it that bounds are right and no VMA lies partly in the span.
+ */
+export function replaceVmas(tree: VmaTree, start: number, end: number, list: readonly RangeEntry<Vma>[]): void {
+  const scale = tree.pagesPerByte;
+  const pages = list.map((entry) => ({ start: entry.start * scale, end: entry.end * scale, value: entry.value }));
+  for (const gone of replaceRanges(tree.ranges, start * scale, end * scale, pages)) {
+    gone.value.tree = null;
+    tree.totalPages -= gone.end - gone.start;
+  }
+  for (const { start: first, end: last, value: vma } of list) {
+    vma.pgoff += (first - vma.start) * scale;
+    vma.start = first;
+    vma.end = last;
+    vma.tree = tree;
+    tree.totalPages += (last - first) * scale;
+  }
 }
 
 /**

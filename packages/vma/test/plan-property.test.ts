@@ -9,13 +9,16 @@ import type { Vma, VmaOps, VmaPlan, VmaTraits, VmaTree } from '../src/index.ts';
 import {
   applyVmaPlan,
   checkVmaTree,
+  closeRangeView,
   createVmaTree,
   eraseVma,
   newTraits,
+  openRangeView,
   planCopy,
   planModify,
   planNew,
   planSplit,
+  rangesIn,
   VM_DONTEXPAND,
   VM_LOCKED,
   VM_MAYBE_GUARD,
@@ -144,8 +147,13 @@ function carryOut(tree: VmaTree, kinds: Set<string>, make: () => VmaPlan): numbe
   const plan = make();
   kinds.add(plan.kind);
   expect([tree.ranges.version, JSON.stringify(pieces(tree))]).toEqual([version, before]);
+  const view = openRangeView(tree.ranges);
+  const old = rangesIn(view, 0, Number.MAX_SAFE_INTEGER);
   applyVmaPlan(plan);
-  if (plan.steps.length === 0) expect(tree.ranges.version).toBe(version);
+  // One change of the tree at most, and a reader who came before it sees nothing of it.
+  expect(tree.ranges.version - version).toBeLessThanOrEqual(plan.steps.length === 0 ? 0 : 1);
+  expect(rangesIn(view, 0, Number.MAX_SAFE_INTEGER)).toEqual(old);
+  closeRangeView(view);
   expect((plan.target === null) === (plan.error !== 0)).toBe(true);
   return plan.error;
 }
