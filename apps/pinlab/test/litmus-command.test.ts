@@ -155,7 +155,7 @@ describe('bad options: one line, exit 2', () => {
     ['no job', ['toy-zap', '--jobs', '0'], /--jobs: expected 1 to \d+, got '0'/],
     ['half a job', ['toy-zap', '--jobs', '1.5'], /--jobs/],
     ['nothing to shrink by', ['toy-zap', '--shrink', '0'], /--shrink: expected 1 to \d+, got '0'/],
-    ['a checkpoint of several tests', ['toy-zap', 'toy-table', '--checkpoint', 'x'], /--checkpoint needs/],
+    ['a checkpoint of several tests', ['toy-zap', 'toy-fork', '--checkpoint', 'x'], /--checkpoint needs/],
     ['a checkpoint of several jobs', ['toy-zap', '--jobs', '2', '--checkpoint', 'x'], /--checkpoint needs/],
     [
       'a checkpoint that cannot be written',
@@ -190,9 +190,9 @@ describe('--shrink', () => {
 
 describe('--jobs', () => {
   it.each([
-    ['exhaustive', 'toy-faults'],
+    ['exhaustive', 'toy-zap'],
     ['exhaustive', 'fork-no-seq'],
-    ['reduced', 'toy-faults-3'],
+    ['reduced', 'faults'],
     ['reduced', 'fork'],
   ])('%s: one test in parts, %s: what one thread finds', (strategy, name) => {
     const [one, three] = ['1', '3'].map((jobs) => {

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type LitmusTest, replay } from '@mmkit/explore';
 import { exploreTests } from '../src/litmus/command.ts';
 import { archFormat } from '../src/arch.ts';
-import { cowTests, litmusTests } from '../src/litmus/tests.ts';
+import { cowTests, litmusTests, tableTests } from '../src/litmus/tests.ts';
 
 const MAIN = resolve(import.meta.dirname, '../src/main.ts');
 const NODE = resolve(import.meta.dirname, '../../../node_modules/.bin/node');
@@ -36,9 +36,10 @@ const named = (tests: readonly LitmusTest[]): [string, LitmusTest][] => tests.ma
 describe.each(['x86_64', 'arm64'])('%s: every litmus test on the real packages has the verdict it expects', (arch) => {
   const tour = litmusTests(archFormat(arch));
   const cow = cowTests(archFormat(arch));
+  const tables = tableTests(archFormat(arch));
   let verdicts = new Map<string, Verdict>();
   beforeAll(() => {
-    verdicts = new Map([...verdictsOf(tour, arch, 'exhaustive'), ...verdictsOf(cow, arch, 'reduced')]);
+    verdicts = new Map([...verdictsOf(tour, arch, 'exhaustive'), ...verdictsOf([...cow, ...tables], arch, 'reduced')]);
   }, 240_000);
 
   it.each(named(tour))('B.15, B.16, B.11: %s, in every schedule', (name, test) => {
@@ -49,20 +50,22 @@ describe.each(['x86_64', 'arm64'])('%s: every litmus test on the real packages h
     else expect(replay(test.scenario, verdict.schedule!).message).toMatch(/pinned and/);
   });
 
-  it.each(named(cow))(
-    'C.1, C.3, C.6, B.15 #3: %s, in every schedule but for the order of independent steps',
+  it.each(named([...cow, ...tables]))(
+    'C.1, C.3, C.6, C.8, B.11 #7, B.15 #3, N.3: %s, in every schedule but for the order of independent steps',
     (name, test) => {
       const verdict = verdicts.get(name)!;
       expect(verdict).toMatchObject({ expect: test.expect, verdict: test.expect, exhaustive: true });
       if (test.expect === 'never') expect(verdict.failures).toBe(0);
-      else expect(replay(test.scenario, verdict.schedule!).message).toMatch(/pinned|has changed|parent stored/);
+      else expect(replay(test.scenario, verdict.schedule!).message).toMatch(/pinned|has changed|parent stored|is lost/);
     },
   );
 
   it('each of these has its rule, and at least one kernel without', () => {
-    const rules = cow.filter(({ expect: verdict }) => verdict === 'never').map(({ name }) => name);
-    expect(rules).toEqual(['cow', 'dirty-cow', 'vmsplice', 'direct-io']);
-    for (const rule of rules) expect(cow.some(({ name }) => name.startsWith(`${rule}-`))).toBe(true);
+    const names = (verdict: string): string[] =>
+      [...cow, ...tables].filter((test) => test.expect === verdict).map(({ name }) => name);
+    const rules = ['cow', 'dirty-cow', 'vmsplice', 'direct-io', 'table', 'collapse', 'faults'];
+    expect(names('never')).toEqual(expect.arrayContaining(rules));
+    for (const rule of rules) expect(names('reachable').some((name) => name.startsWith(`${rule}-`))).toBe(true);
   });
 });
 

@@ -6,7 +6,15 @@
  * Differs from Linux: mmap_lock is held for writing throughout, where Linux holds it for reading until the huge page is
  * allocated; LRU lists are not looked at.
  */
-import { EAGAIN, EINVAL, ENOMEM, P_COLLAPSE_CHECK, P_COLLAPSE_CLEAR, P_COLLAPSE_MAP } from '@mmkit/base';
+import {
+  EAGAIN,
+  EINVAL,
+  ENOMEM,
+  P_COLLAPSE_CHECK,
+  P_COLLAPSE_CLEAR,
+  P_COLLAPSE_COPY,
+  P_COLLAPSE_MAP,
+} from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import {
   clearEntry,
@@ -83,8 +91,13 @@ export function* collapseHugePage(mm: Mm, vma: Vma, address: number): Task<numbe
   yield noted(sched, P_COLLAPSE_CHECK);
   yield* ptlLock(memory, table);
   const held = scan(mm, table);
-  if (held === 0) moveContents(mm, vma, table, folio);
   ptlUnlock(memory, table);
+  if (held === 0) {
+    yield noted(sched, P_COLLAPSE_COPY);
+    yield* ptlLock(memory, table);
+    moveContents(mm, vma, table, folio);
+    ptlUnlock(memory, table);
+  }
   yield noted(sched, P_COLLAPSE_MAP);
   yield* ptlLock(memory, upper);
   if (held === 0) {

@@ -9,8 +9,10 @@ export interface Policy {
   readonly writeProtectSeq: boolean;
   /** fork copies pages that may be pinned at once, so that the parent keeps the pinned ones (5.9; B.15 #5, N.10). */
   readonly earlyCopy: boolean;
-  /** gup-fast reads the entry, and the one above it, again after it has grabbed the folio (B.11 #7). */
+  /** gup-fast reads the entry again after it has grabbed the folio (B.11 #7); false: nor the one above it. */
   readonly fastRecheck: boolean;
+  /** It reads the one above too, which khugepaged or munmap clears first (6.1; B.11 #7, C.8). */
+  readonly fastRecheckAbove: boolean;
   /** A pinned anonymous page must be exclusive, so a shared one is unshared first (5.19; B.15 #3). */
   readonly unshare: boolean;
   /**
@@ -85,6 +87,8 @@ export interface Policy {
   readonly rdmaPins: boolean;
   /** munmap waits for gup-fast walks under way before it frees page-table pages (B.11, C.8). */
   readonly tableFreeWaits: boolean;
+  /** An anonymous fault looks under the page-table lock whether the entry is still empty (N.3). For teaching: always so. */
+  readonly faultRecheck: boolean;
 }
 
 /** Linux 6.18. */
@@ -93,10 +97,12 @@ export const linux6_18: Policy = Object.freeze({
   writeProtectSeq: true,
   earlyCopy: true,
   fastRecheck: true,
+  fastRecheckAbove: true,
   unshare: true,
   flushByIpi: true,
   rdmaPins: true,
   tableFreeWaits: true,
+  faultRecheck: true,
   reuse: 'exclusive',
   reuseLarge: true,
   hugeZeroWrite: true,
@@ -135,10 +141,12 @@ export const linux4_8: Policy = Object.freeze({
   writeProtectSeq: false,
   earlyCopy: false,
   fastRecheck: true,
+  fastRecheckAbove: false,
   unshare: false,
   flushByIpi: true,
   rdmaPins: false,
   tableFreeWaits: true,
+  faultRecheck: true,
   reuse: 'mapcount',
   reuseLarge: false,
   hugeZeroWrite: false,

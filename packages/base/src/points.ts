@@ -79,7 +79,7 @@ export const P_MIGRATE_MAP = 35;
 export const P_COLLAPSE_CLEAR = 36;
 /** khugepaged: table unhooked, before the references are looked at. */
 export const P_COLLAPSE_CHECK = 37;
-/** khugepaged: pages copied, before the huge page is mapped. */
+/** khugepaged: pages copied and unmapped, before the huge page is mapped. */
 export const P_COLLAPSE_MAP = 38;
 /** Unmap: before a page-table page is freed. */
 export const P_TABLE_FREE = 39;
@@ -87,6 +87,8 @@ export const P_TABLE_FREE = 39;
 export const P_REUSE = 40;
 /** Inside a critical section, where another task may look at the lock. */
 export const P_HELD = 41;
+/** khugepaged: nobody else holds a page, before the pages are copied and unmapped. */
+export const P_COLLAPSE_COPY = 42;
 
 const NAMES: readonly string[] = Object.freeze([
   'blocked',
@@ -131,6 +133,7 @@ const NAMES: readonly string[] = Object.freeze([
   'free page table',
   'page reused',
   'lock held',
+  'khugepaged: copy',
 ]);
 
 /** What a point stands before, in words; a number of your own is printed as `point N`. */

@@ -65,7 +65,7 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
   const index = leafIndex(format, address);
   const entry = createEntry();
   readEntry(tables, table, index, entry);
-  if ((entry.lo | entry.hi) !== 0) {
+  if ((entry.lo | entry.hi) !== 0 && policy.faultRecheck) {
     // Somebody else was faster: the access looks again.
     if (page >= 0) freePages(phys, page, 0);
   } else {

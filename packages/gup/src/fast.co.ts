@@ -142,6 +142,7 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
   const { format, tables, phys } = mm.memory;
   const { tableTest, pfnLowShift, pfnHighMask, pfnHighShift } = format;
   const entry = createEntry();
+  const { fastRecheckAbove: recheckAbove } = mm.memory.policy;
   const write = (flags & FOLL_WRITE) !== 0;
   let done = 0;
   while (done < nr) {
@@ -183,7 +184,8 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
     const count = Math.min(tables.entries - index, nr - done);
     const test = format.leafTest(write ? ACCESS_USER | ACCESS_WRITE : ACCESS_USER, inherited);
     const writeTest = write ? test : format.leafTest(ACCESS_USER | ACCESS_WRITE, inherited);
-    const run = new Run(phys, format, table, index, count, above, aboveIndex, entry.lo, entry.hi, test, writeTest);
+    const { lo, hi } = entry;
+    const run = new Run(phys, format, table, index, count, above, aboveIndex, lo, hi, recheckAbove, test, writeTest);
     const taken = yield* walkLeafTable(mm, run, flags, pages, done);
     done += taken;
     if (taken < count) break;

@@ -9,7 +9,7 @@ export class Run {
   readonly first: number;
   /** How many entries. */
   readonly count: number;
-  /** The same for the entry above, which leads to the leaf table. */
+  /** The same for the entry above, which leads to the leaf table; where it is not read again, what was read. */
   readonly aboveWords: Int32Array;
   readonly above: number;
   /** That entry's words, read once on the way down. */
@@ -32,14 +32,15 @@ export class Run {
     aboveIndex: number,
     aboveLo: number,
     aboveHi: number,
+    recheckAbove: boolean,
     test: EntryTest,
     writeTest: EntryTest,
   ) {
     this.words = frameWords(phys, table);
     this.first = frameWordIndex(phys, table) + index * 2 + format.lowAt;
     this.count = count;
-    this.aboveWords = frameWords(phys, above);
-    this.above = frameWordIndex(phys, above) + aboveIndex * 2 + format.lowAt;
+    this.aboveWords = recheckAbove ? frameWords(phys, above) : Int32Array.of(aboveLo, aboveHi);
+    this.above = recheckAbove ? frameWordIndex(phys, above) + aboveIndex * 2 + format.lowAt : 0;
     this.aboveLo = aboveLo;
     this.aboveHi = aboveHi;
     this.test = test;

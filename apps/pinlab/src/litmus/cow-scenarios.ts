@@ -122,7 +122,7 @@ export function directIoScenario(format: Format, rules: Partial<Policy>): Scenar
     return {
       sched,
       check() {
-        const { pfn } = entryOf(process.mm);
+        const { pfn } = entryOf(process.mm, ADDRESS);
         if (read.result !== 1 || byteOf(machine, pfn) === DATA) return null;
         return `frame ${pages[0]} was pinned and stored to, and the process has frame ${pfn}`;
       },
@@ -155,7 +155,7 @@ export function cowScenario(format: Format, rules: Partial<Policy>): Scenario {
     return {
       sched,
       check() {
-        const { pfn } = entryOf(process.mm);
+        const { pfn } = entryOf(process.mm, ADDRESS);
         if (pin.result !== 1 || pages[0] === pfn) return null;
         return `frame ${pages[0]} is pinned and the process has frame ${pfn}`;
       },

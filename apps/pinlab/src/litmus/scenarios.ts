@@ -59,12 +59,12 @@ class World {
   }
 }
 
-/** The entry of ADDRESS, decoded. */
-export function entryOf(mm: Mm): Decoded {
+/** The entry of `address`, decoded. */
+export function entryOf(mm: Mm, address: number): Decoded {
   const { tables, format } = mm.memory;
   const entry = createEntry();
   const decoded = createDecoded();
-  readEntry(tables, leafTable(tables, mm.words[MM_ROOT]!, ADDRESS), leafIndex(format, ADDRESS), entry);
+  readEntry(tables, leafTable(tables, mm.words[MM_ROOT]!, address), leafIndex(format, address), entry);
   format.decode(entry.lo, entry.hi, 0, decoded);
   return decoded;
 }
@@ -79,7 +79,7 @@ export function forkScenario(format: Format, rules: Partial<Policy>): Scenario {
     return {
       sched,
       check() {
-        if (!world.pinned || (entryOf(world.process.mm).flags & E_WRITE) !== 0) return null;
+        if (!world.pinned || (entryOf(world.process.mm, ADDRESS).flags & E_WRITE) !== 0) return null;
         return `frame ${world.pages[0]} is pinned and shared with the child`;
       },
     };

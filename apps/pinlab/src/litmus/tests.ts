@@ -3,11 +3,10 @@ import type { LitmusTest } from '@mmkit/explore';
 import type { Format } from '@mmkit/pgtable';
 import { cowScenario, directIoScenario, forcedWriteScenario, vmspliceScenario } from './cow-scenarios.ts';
 import { forkScenario, zapScenario } from './scenarios.ts';
-import { faultTests } from './toys/faults.ts';
+import { collapseScenario, faultsScenario, tableScenario } from './table-scenarios.ts';
 import { forkTests } from './toys/fork.ts';
 import { migrateTests } from './toys/migrate.ts';
 import { rwsemTests } from './toys/rwsem.ts';
-import { tableTests } from './toys/table.ts';
 import { zapTests } from './toys/zap.ts';
 
 /** The tests of the tour: gup-fast against fork and zap, on the tables of `format`. */
@@ -110,14 +109,70 @@ export function cowTests(format: Format): readonly LitmusTest[] {
   ];
 }
 
-/** Every test of the repository: those of the tour, copy-on-write, and toys of the other races. */
+/** Page tables that go, or are written to by two at once, of the real packages. */
+export function tableTests(format: Format): readonly LitmusTest[] {
+  // Without interrupts: they would wait for the pin's CPU, and hide what the rules are for.
+  const noRecheck = { flushByIpi: false, fastRecheckAbove: false };
+  const noWait = { flushByIpi: false, tableFreeWaits: false };
+  return [
+    {
+      name: 'table',
+      question: 'pin_user_pages_fast against munmap: does it take an entry from a page table that was freed?',
+      expect: 'never',
+      scenario: tableScenario(format, { flushByIpi: false }),
+    },
+    {
+      name: 'table-no-recheck',
+      question: 'the same when gup-fast does not read the entry above again (up to Linux 6.0): the wait is enough',
+      expect: 'never',
+      scenario: tableScenario(format, noRecheck),
+    },
+    {
+      name: 'table-no-wait',
+      question: 'the same, and munmap does not wait for CPUs with interrupts off',
+      expect: 'reachable',
+      scenario: tableScenario(format, { ...noRecheck, ...noWait }),
+    },
+    {
+      name: 'collapse',
+      question: 'C.8: pin_user_pages_fast against MADV_COLLAPSE: does the pin keep its page?',
+      expect: 'never',
+      scenario: collapseScenario(format, { flushByIpi: false }),
+    },
+    {
+      name: 'collapse-no-wait',
+      question: 'the same when nobody waits for walks under way: reading the entry above again is enough',
+      expect: 'never',
+      scenario: collapseScenario(format, noWait),
+    },
+    {
+      name: 'collapse-no-recheck',
+      question: 'the same, and gup-fast does not read the entry above again (up to Linux 6.0)',
+      expect: 'reachable',
+      scenario: collapseScenario(format, { ...noRecheck, ...noWait }),
+    },
+    {
+      name: 'faults',
+      question: 'two CPUs store to one page that is not there: is a store lost?',
+      expect: 'never',
+      scenario: faultsScenario(format, {}),
+    },
+    {
+      name: 'faults-no-recheck',
+      question: 'the same when the fault does not look at the entry again under its lock (no kernel: for teaching)',
+      expect: 'reachable',
+      scenario: faultsScenario(format, { faultRecheck: false }),
+    },
+  ];
+}
+
+/** Every test of the repository: those of the tour, copy-on-write, page tables, and toys of the other races. */
 export function allTests(format: Format): readonly LitmusTest[] {
   return [
     ...litmusTests(format),
     ...cowTests(format),
+    ...tableTests(format),
     ...zapTests,
-    ...tableTests,
-    ...faultTests,
     ...migrateTests,
     ...rwsemTests,
   ];

@@ -5,9 +5,9 @@
  *
  * An entry is `frame << 3 | flags`, 0 when nothing is there; a pin counts 1024, as in Linux.
  */
-import { P_GUP_GRAB, P_GUP_READ, P_GUP_RECHECK, P_GUP_UNSHARE } from '@mmkit/base';
+import { P_GUP_GRAB, P_GUP_READ, P_GUP_RECHECK } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { createSched, localIrqRestore, Mutex, noteWrite, reads, writes } from '@mmkit/task';
+import { createSched, localIrqRestore, noteWrite, reads, writes } from '@mmkit/task';
 import type { Sched } from '@mmkit/task';
 import { localIrqSave } from '@mmkit/task/sched';
 
@@ -15,8 +15,6 @@ import { localIrqSave } from '@mmkit/task/sched';
 export const PRESENT = 1;
 /** Entry bit: the page may be written. */
 export const WRITABLE = 2;
-/** Entry bit of the upper table: a huge page, no table. */
-export const LEAF = 4;
 /** What a pin adds to a reference count (Linux: GUP_PIN_COUNTING_BIAS). */
 export const PIN = 1024;
 
@@ -28,8 +26,6 @@ export const TABLE = 1;
 export const PAGE = 2;
 /** A frame for a copy of it. */
 export const COPY = 3;
-/** A frame of somebody else. */
-export const OTHER = 4;
 
 const FRAMES = 8;
 
@@ -39,10 +35,6 @@ export class ToyMachine {
   readonly memory: Int32Array;
   /** Reference counts by frame. */
   readonly refs: Int32Array;
-  /** PageAnonExclusive by frame, 0 or 1. */
-  readonly exclusive: Int32Array;
-  /** The page-table lock. */
-  readonly ptl: Mutex;
   /** The frame that gup-fast returned pinned, or 0. Written by the task that pins. */
   pinned: number;
 
@@ -50,14 +42,11 @@ export class ToyMachine {
     this.sched = createSched({ cpus });
     this.memory = new Int32Array(FRAMES);
     this.refs = new Int32Array(FRAMES);
-    this.exclusive = new Int32Array(FRAMES);
-    this.ptl = new Mutex('page-table lock');
     this.pinned = 0;
     this.memory[UPPER] = entry(TABLE, PRESENT);
     this.memory[TABLE] = entry(PAGE, PRESENT | WRITABLE);
     this.refs[TABLE] = 1;
     this.refs[PAGE] = 1;
-    this.exclusive[PAGE] = 1;
   }
 }
 
@@ -71,36 +60,24 @@ export function frameOf(word: number): number {
   return word >>> 3;
 }
 
-/** The rules that gup-fast may be run without. */
-export interface FastRules {
-  /** Interrupts off while it walks (B.11, step 3). */
-  readonly irqsOff: boolean;
-  /** The upper entry is read again after the grab (step 7, since 6.1). */
-  readonly recheckUpper: boolean;
-  /** The lower entry is read again after the grab (step 7). */
-  readonly recheckEntry: boolean;
-  /** A page that is not exclusive is not pinned through a read-only entry (step 9, since 5.19). */
-  readonly askExclusive: boolean;
-}
-
-/** Linux 6.18's. */
-export const FAST_6_18: FastRules = { irqsOff: true, recheckUpper: true, recheckEntry: true, askExclusive: true };
-
-/** gup-fast of the one page with FOLL_PIN; `machine.pinned` and the result say what it got, 0: nothing. */
-export function* gupFast(machine: ToyMachine, rules: FastRules): Task<number> {
+/**
+ * gup-fast of the one page with FOLL_PIN; `machine.pinned` and the result say what it got, 0: nothing. `recheck`: the
+ * lower entry is read again after the grab (B.11 step 7), as Linux does.
+ */
+export function* gupFast(machine: ToyMachine, recheck: boolean): Task<number> {
   const { sched } = machine;
-  if (rules.irqsOff) yield* localIrqSave(sched);
-  const frame = yield* walk(machine, rules);
-  if (rules.irqsOff) localIrqRestore(sched);
+  yield* localIrqSave(sched);
+  const frame = yield* walk(machine, recheck);
+  localIrqRestore(sched);
   machine.pinned = frame;
   return frame;
 }
 
-function* walk(machine: ToyMachine, rules: FastRules): Task<number> {
-  const { sched, memory, refs, exclusive } = machine;
+function* walk(machine: ToyMachine, recheck: boolean): Task<number> {
+  const { sched, memory, refs } = machine;
   yield reads(sched, P_GUP_READ, memory, UPPER);
   const upper = memory[UPPER]!;
-  if ((upper & PRESENT) === 0 || (upper & LEAF) !== 0) return 0;
+  if ((upper & PRESENT) === 0) return 0;
   const table = frameOf(upper);
   yield reads(sched, P_GUP_READ, memory, table);
   const word = memory[table]!;
@@ -109,17 +86,11 @@ function* walk(machine: ToyMachine, rules: FastRules): Task<number> {
   yield writes(sched, P_GUP_GRAB, refs, frame);
   if (refs[frame] === 0) return 0;
   refs[frame] = refs[frame]! + PIN;
-  if (rules.recheckUpper) {
-    yield reads(sched, P_GUP_RECHECK, memory, UPPER);
-    if (memory[UPPER] !== upper) return putPin(machine, frame);
-  }
-  if (rules.recheckEntry) {
+  yield reads(sched, P_GUP_RECHECK, memory, UPPER);
+  if (memory[UPPER] !== upper) return putPin(machine, frame);
+  if (recheck) {
     yield reads(sched, P_GUP_RECHECK, memory, table);
     if (memory[table] !== word) return putPin(machine, frame);
-  }
-  if (rules.askExclusive && (word & WRITABLE) === 0) {
-    yield reads(sched, P_GUP_UNSHARE, exclusive, frame);
-    if (exclusive[frame] === 0) return putPin(machine, frame);
   }
   return frame;
 }

@@ -7,7 +7,7 @@ import type { Task } from '@mmkit/base';
 import { litmus } from '@mmkit/explore';
 import type { LitmusSpec, LitmusTest } from '@mmkit/explore';
 import { noteWrite, reads, writes } from '@mmkit/task';
-import { COPY, entry, FAST_6_18, frameOf, gupFast, PAGE, PIN, putPin, TABLE, ToyMachine } from './machine.ts';
+import { COPY, entry, frameOf, gupFast, PAGE, PIN, putPin, TABLE, ToyMachine } from './machine.ts';
 
 /** What the device writes. */
 const DATA = 7;
@@ -22,7 +22,7 @@ function* device(machine: ToyMachine): Task<void> {
 
 /** gup-fast, which gives the page back at once. */
 function* pinAgain(machine: ToyMachine): Task<void> {
-  const frame = yield* gupFast(machine, FAST_6_18);
+  const frame = yield* gupFast(machine, true);
   if (frame === 0) return;
   yield writes(machine.sched, P_UNPIN, machine.refs, frame);
   putPin(machine, frame);

@@ -4,7 +4,7 @@ import type { Task } from '@mmkit/base';
 import { litmus } from '@mmkit/explore';
 import type { LitmusSpec, LitmusTest } from '@mmkit/explore';
 import { writes } from '@mmkit/task';
-import { FAST_6_18, gupFast, PAGE, TABLE, ToyMachine } from './machine.ts';
+import { gupFast, PAGE, TABLE, ToyMachine } from './machine.ts';
 
 class ZapMachine extends ToyMachine {
   /** The page was freed and has a new owner. */
@@ -24,13 +24,12 @@ function* zap(machine: ZapMachine): Task<void> {
 }
 
 function spec(recheckEntry: boolean): LitmusSpec<ZapMachine> {
-  const rules = { ...FAST_6_18, recheckEntry };
   const found = (machine: ZapMachine): string | null =>
     machine.pinned === PAGE && machine.reused ? 'the pinned page was freed and belongs to somebody else' : null;
   return {
     question: `toy: gup-fast against unmapping${recheckEntry ? '' : ', the entry not read again after the grab'}: is a freed page pinned?`,
     setup: () => new ZapMachine(2),
-    tasks: { pin: (machine) => gupFast(machine, rules), zap },
+    tasks: { pin: (machine) => gupFast(machine, recheckEntry), zap },
     ...(recheckEntry ? { forbid: found } : { reach: found }),
   };
 }
