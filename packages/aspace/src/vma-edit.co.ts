@@ -6,14 +6,14 @@
 import type { Task } from '@mmkit/base';
 import { upWrite } from '@mmkit/rwsem';
 import { applyVmaPlan, planCopy, planExpand, planModify, planNew, planSplit } from '@mmkit/vma';
-import type { Vma, VmaPlan, VmaTraits } from '@mmkit/vma';
+import type { Vma, VmaMarks, VmaPlan, VmaTraits } from '@mmkit/vma';
 import { addToIMmap, removeFromIMmap, vmaInode } from './file-vma.ts';
 import { lockIMmap } from './file-vma.co.ts';
 import { Mm } from './mm.ts';
 import { splitHugePmdAt } from './split-huge.co.ts';
 
 /**
- * Gives [start, end) of `vma` (bytes, inside it) other flags: merged with neighbours that are like it then, else split off.
+ * Gives [start, end) of `vma` (bytes, inside it) other flags, or another policy, userfaultfd or name: merged with neighbours that are like it then, else split off.
  * The VMA that covers it afterwards, or -ENOMEM (map count; a split made before stays).
  */
 export function* vmaModify(
@@ -23,8 +23,9 @@ export function* vmaModify(
   end: number,
   flags: number,
   flagsHigh: number = vma.flagsHigh,
+  marks: VmaMarks = vma,
 ): Task<Vma | number> {
-  return yield* carryOut(mm, planModify(mm.vmas, vma, start, end, flags, flagsHigh));
+  return yield* carryOut(mm, planModify(mm.vmas, vma, start, end, flags, flagsHigh, marks));
 }
 
 /**

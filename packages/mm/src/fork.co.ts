@@ -29,6 +29,7 @@ import {
   VM_WIPEONFORK,
   vmasIn,
 } from '@mmkit/vma';
+import { dropUserfault } from './userfault.ts';
 
 /** What a fork gives: the child's address space, or the negative errno why there is none. */
 export interface ForkResult {
@@ -61,6 +62,10 @@ export function* dupMm(mm: Mm): Task<ForkResult> {
     const copy = new Vma(vma.start, vma.end, vma.flags & ~VM_LOCKED_MASK, vma.pgoff, vma.file);
     copy.flagsHigh = vma.flagsHigh;
     copy.ops = vma.ops;
+    copy.policy = vma.policy;
+    copy.anonName = vma.anonName;
+    copy.uffdCtx = vma.uffdCtx;
+    dropUserfault(copy);
     if (!wiped) anonVmaFork(mm.memory, copy, vma);
     insertVma(child.vmas, copy);
     openVma(copy);

@@ -12,6 +12,7 @@ import type { Vma } from '@mmkit/vma';
 import { MREMAP_DONTUNMAP } from './flags.ts';
 import type { Remap } from './mremap-check.ts';
 import { unmapRegion } from './unmap.co.ts';
+import { dropUserfault } from './userfault.ts';
 
 /** Moves [address, address + oldLength) of `vma` to `newAddress`, where nothing is mapped: `newAddress`, or -ENOMEM. */
 export function* moveVma(mm: Mm, vma: Vma, call: Remap): Task<number> {
@@ -28,6 +29,8 @@ export function* moveVma(mm: Mm, vma: Vma, call: Remap): Task<number> {
     yield* unmapRegion(mm, newAddress, newAddress + newLength);
     return -ENOMEM;
   }
+  // All of what it became part of, as 6.18 does.
+  dropUserfault(copy);
   if ((copy.flags & VM_LOCKED) !== 0) mm.lockedVm += newLength / pageSize;
   if ((flags & MREMAP_DONTUNMAP) !== 0) leaveEmpty(mm, copy, address, address + oldLength);
   else if (oldLength > 0) {

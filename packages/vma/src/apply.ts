@@ -26,11 +26,14 @@ export function applyVmaPlan(plan: VmaPlan): void {
   for (const step of steps) if (step.kind === 'insert' && step.from !== null) openVma(step.vma);
 }
 
-function mark(vma: Vma, { flags, flagsHigh, anonVma, anonChain }: VmaTraits): void {
-  vma.flags = flags;
-  vma.flagsHigh = flagsHigh;
-  vma.anonVma = anonVma;
-  vma.anonChain = anonChain;
+function mark(vma: Vma, marks: VmaTraits): void {
+  vma.flags = marks.flags;
+  vma.flagsHigh = marks.flagsHigh;
+  vma.anonVma = marks.anonVma;
+  vma.anonChain = marks.anonChain;
+  vma.policy = marks.policy;
+  vma.uffdCtx = marks.uffdCtx;
+  vma.anonName = marks.anonName;
 }
 
 type VmaMove = Exclude<VmaStep, { readonly kind: 'mark' }>;

@@ -66,7 +66,7 @@ export type { FlagArch, MapsName } from './text.ts';
 export type { VmaOps } from './vma.ts';
 export { Vma, vmaIsAnonymous, vmaIsAccessible, vmaIsSealed } from './vma.ts';
 export { anonCompatible, newTraits, planMerge, reusableAnonVma, vmaTraits, VM_STICKY } from './merge.ts';
-export type { MergePlan, VmaTraits } from './merge.ts';
+export type { MergePlan, VmaMarks, VmaTraits } from './merge.ts';
 export { mprotectFlags, newAccountFlags } from './account.ts';
 export { planCopy, planExpand, planModify, planNew, planShrink, planSplit } from './plan.ts';
 export type { VmaCase, VmaPlan, VmaStep } from './plan.ts';

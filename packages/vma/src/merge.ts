@@ -22,16 +22,25 @@ export interface VmaTraits {
   readonly anonVma: object | null;
   /** Length of the anon_vma chain. */
   readonly anonChain: number;
+  /** Identities that neighbours must share (see `Vma`); null: none. */
+  readonly policy: object | null;
+  readonly uffdCtx: object | null;
+  readonly anonName: string | null;
 }
 
+/** What a call may give a range besides flags (vma_modify_policy, vma_modify_flags_uffd, vma_modify_name). */
+export type VmaMarks = Pick<VmaTraits, 'policy' | 'uffdCtx' | 'anonName'>;
+
 /** What a VMA is: so a range that goes on from it, or is a copy of it, is to be; but for where in the file it starts. */
-export function vmaTraits({ flags, flagsHigh, pgoff, file, ops, anonVma, anonChain }: VmaTraits): VmaTraits {
-  return { flags, flagsHigh, pgoff, file, ops, anonVma, anonChain };
+export function vmaTraits(of: VmaTraits): VmaTraits {
+  const { flags, flagsHigh, pgoff, file, ops, anonVma, anonChain, policy, uffdCtx, anonName } = of;
+  return { flags, flagsHigh, pgoff, file, ops, anonVma, anonChain, policy, uffdCtx, anonName };
 }
 
 /** What newly mapped memory is: never written to. `flags` are VM_* up to bit 31; `file` null: private anonymous memory. */
 export function newTraits(flags: number, pgoff: number, file: object | null = null): VmaTraits {
-  return { flags, flagsHigh: 0, pgoff, file, ops: null, anonVma: null, anonChain: 0 };
+  const marks = { policy: null, uffdCtx: null, anonName: null };
+  return { flags, flagsHigh: 0, pgoff, file, ops: null, anonVma: null, anonChain: 0, ...marks };
 }
 
 /** The neighbours that can take a range in; both: the three become one. */
@@ -79,6 +88,7 @@ function isReusable(from: Vma, vma: Vma): boolean {
     from.anonChain === 1 &&
     from.file === vma.file &&
     from.ops === vma.ops &&
+    from.policy === vma.policy &&
     from.flagsHigh === vma.flagsHigh &&
     ((from.flags ^ vma.flags) & ~ignored) === 0
   );
@@ -92,6 +102,7 @@ function endsAt(tree: VmaTree, vma: Vma, pgoff: number): boolean {
 function canMerge(vma: Vma, traits: VmaTraits): boolean {
   if (((vma.flags | traits.flags) & VM_SPECIAL) !== 0) return false;
   if (((vma.flags ^ traits.flags) & ~VM_STICKY) !== 0 || vma.flagsHigh !== traits.flagsHigh) return false;
+  if (vma.policy !== traits.policy || vma.uffdCtx !== traits.uffdCtx || vma.anonName !== traits.anonName) return false;
   return vma.file === traits.file && vma.ops === traits.ops && related(vma, traits);
 }
 

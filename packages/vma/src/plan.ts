@@ -6,7 +6,7 @@
  */
 import { ENOMEM, InvariantError, checkInteger } from '@mmkit/base';
 import { VM_SPECIAL } from './flags.ts';
-import type { VmaTraits } from './merge.ts';
+import type { VmaMarks, VmaTraits } from './merge.ts';
 import { VM_STICKY, planMerge, vmaTraits } from './merge.ts';
 import type { VmaTree } from './vma-tree.ts';
 import { checkPageAddress, checkPresent, findVmaIntersection, mapCountAllows } from './vma-tree.ts';
@@ -14,7 +14,7 @@ import { Vma } from './vma.ts';
 
 /** One change of one VMA. In the order given no two VMAs ever overlap. Bounds in bytes. */
 export type VmaStep =
-  /** It gets these flags, and this anon_vma. */
+  /** It gets these flags, this anon_vma, policy, userfaultfd and name. */
   | { readonly kind: 'mark'; readonly vma: Vma; readonly marks: VmaTraits }
   /** It gets these bounds; `pgoff` moves with its start. */
   | { readonly kind: 'resize'; readonly vma: Vma; readonly start: number; readonly end: number }
@@ -91,8 +91,8 @@ function planAt(tree: VmaTree, start: number, end: number, traits: VmaTraits, fr
 }
 
 /**
- * Gives [start, end) of `vma` other flags (vma_modify_flags): it goes over to neighbours that are like it then, else it is
- * split off. The flags must differ, in more than the sticky ones; who sets those alone sets them on the whole VMA.
+ * Gives [start, end) of `vma` other flags, or another policy, userfaultfd or name (vma_modify_flags and its kin): it goes over to neighbours that are like it then, else it is
+ * split off. Something must differ, of flags more than the sticky ones; who sets those alone sets them on the whole VMA.
  * -ENOMEM: a split would exceed vm.max_map_count; or what `ops.maySplit` says; in both cases a split at `start` that went
  * well stays. Throws `InvariantError('VMA_ABSENT')`, `RangeError` for bounds that are not pages of the VMA.
  */
@@ -103,6 +103,7 @@ export function planModify(
   end: number,
   flags: number,
   flagsHigh: number = vma.flagsHigh,
+  { policy, uffdCtx, anonName }: VmaMarks = vma,
 ): VmaPlan {
   checkPresent(tree, vma);
   checkPageAddress('start', start, tree.pageSize);
@@ -110,7 +111,7 @@ export function planModify(
   checkInteger('start', start, vma.start, vma.end - tree.pageSize);
   checkInteger('end', end, start + tree.pageSize, vma.end);
   const pgoff = pgoffAt(tree, vma, start);
-  const traits = { ...vmaTraits(vma), flags: flags | 0, flagsHigh: flagsHigh | 0, pgoff };
+  const traits = { ...vmaTraits(vma), flags: flags | 0, flagsHigh: flagsHigh | 0, pgoff, policy, uffdCtx, anonName };
   const whole = vma.start === start && vma.end === end;
   // A VMA whose file must be told of its end does not silently vanish into another.
   const stays = whole && vma.ops?.close !== undefined;
@@ -253,6 +254,9 @@ function vmaOf(start: number, end: number, traits: VmaTraits): Vma {
   vma.flagsHigh = traits.flagsHigh;
   vma.anonChain = traits.anonChain;
   vma.ops = traits.ops;
+  vma.policy = traits.policy;
+  vma.uffdCtx = traits.uffdCtx;
+  vma.anonName = traits.anonName;
   return vma;
 }
 

@@ -41,6 +41,15 @@ export class Vma {
   anonChain: number;
   /** Hooks of what it maps, or null (vm_ops). Set by the owner of the address space before the VMA is in a tree. */
   ops: VmaOps | null;
+  /**
+   * Its memory policy, or null: the task's (vm_policy); VMAs merge only with the same one, so the owner keeps one object for
+   * policies that are equal. Written by the owner of the address space, by a plan, as the two below.
+   */
+  policy: object | null;
+  /** The userfaultfd it is registered with, or null (vm_userfaultfd_ctx). VMAs merge only with the same one. */
+  uffdCtx: object | null;
+  /** The name a program gave it, or null (anon_name, PR_SET_VMA_ANON_NAME). VMAs merge only with an equal one. */
+  anonName: string | null;
   /** The tree it is in, or null (vm_mm, and the attached state). Written by vma-tree.ts only. */
   tree: VmaTree | null;
 
@@ -61,6 +70,9 @@ export class Vma {
     this.anonVma = anonVma;
     this.anonChain = anonVma === null ? 0 : 1;
     this.ops = null;
+    this.policy = null;
+    this.uffdCtx = null;
+    this.anonName = null;
     this.tree = null;
   }
 }

@@ -5,7 +5,7 @@
 import { EINVAL, ENOMEM } from '@mmkit/base';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Vma, VmaOps, VmaPlan, VmaTraits, VmaTree } from '../src/index.ts';
+import type { Vma, VmaMarks, VmaOps, VmaPlan, VmaTraits, VmaTree } from '../src/index.ts';
 import {
   applyVmaPlan,
   checkVmaTree,
@@ -26,6 +26,7 @@ import {
   VM_STICKY,
   vmaLookup,
   vmasIn,
+  vmaTraits,
 } from '../src/index.ts';
 import { at, PAGE, RO, RW } from './space.ts';
 
@@ -35,6 +36,8 @@ const FLAGS = [RW, RW, RO, RW | VM_LOCKED, RW | VM_MAYBE_GUARD, RW | VM_DONTEXPA
 const HIGH = [0, 0, 0, VM_SEALED | 0];
 const FILES = [null, null, {}];
 const ANON = [null, null, { id: 1 }, { id: 2 }];
+const MARKS = [null, null, null, { id: 3 }, { id: 4 }];
+const NAMES = [null, null, null, 'heap', 'stack'];
 const odd = (_vma: Vma, address: number): number => ((address / PAGE) % 4 === 1 ? -EINVAL : 0);
 const OPS: (VmaOps | null)[] = [null, null, null, { maySplit: odd }, { close: () => undefined }];
 
@@ -44,6 +47,9 @@ interface Piece extends VmaTraits {
   readonly last: number;
 }
 type Naive = Piece[];
+
+/** What a range is to get. */
+type Change = VmaMarks & Pick<VmaTraits, 'flags' | 'flagsHigh'>;
 
 /** What the call ends with, and the list then. */
 interface Outcome {
@@ -80,7 +86,8 @@ function joins(a: Piece, b: Piece): boolean {
   const goesOn = a.last === b.first && a.pgoff + a.last - a.first === b.pgoff;
   const special = ((a.flags | b.flags) & VM_DONTEXPAND) !== 0;
   const alike = (a.flags | VM_STICKY) === (b.flags | VM_STICKY) && a.flagsHigh === b.flagsHigh;
-  return goesOn && !special && alike && a.file === b.file && a.ops === b.ops && related(a, b);
+  const marks = a.policy === b.policy && a.uffdCtx === b.uffdCtx && a.anonName === b.anonName;
+  return goesOn && !special && alike && marks && a.file === b.file && a.ops === b.ops && related(a, b);
 }
 
 /** The list with a piece that joins whom it can; `others` do not overlap it. Null: it joins nobody. */
@@ -106,8 +113,8 @@ function mapPiece(list: Naive, piece: Piece): Outcome {
 }
 
 /** [first, last) of one piece gets other flags. */
-function modifyPiece(list: Naive, from: Piece, first: number, last: number, flags: number, high: number): Outcome {
-  const piece = { ...from, first, last, pgoff: from.pgoff + first - from.first, flags, flagsHigh: high };
+function modifyPiece(list: Naive, from: Piece, first: number, last: number, to: Change): Outcome {
+  const piece = { ...from, first, last, pgoff: from.pgoff + first - from.first, ...to };
   const whole = from.first === first && from.last === last;
   const rest = without(list, first, last);
   const merged = whole && from.ops?.close !== undefined ? null : joined(rest, piece);
@@ -128,12 +135,10 @@ function refuses(piece: Piece, page: number): boolean {
 }
 
 function pieces(tree: VmaTree): Naive {
-  return vmasIn(tree, 0, tree.taskSize).map(
-    ({ start, end, flags, flagsHigh, pgoff, file, ops, anonVma, anonChain }) => {
-      const [first, last] = [(start - at(0)) / PAGE, (end - at(0)) / PAGE];
-      return { first, last, flags, flagsHigh, pgoff, file, ops, anonVma, anonChain };
-    },
-  );
+  return vmasIn(tree, 0, tree.taskSize).map((vma) => {
+    const [first, last] = [(vma.start - at(0)) / PAGE, (vma.end - at(0)) / PAGE];
+    return { first, last, ...vmaTraits(vma) };
+  });
 }
 
 /** One call: what it is, where, and what is wanted there. */
@@ -182,9 +187,13 @@ function step(tree: VmaTree, list: Naive, kinds: Set<string>, [what, first, leng
     const end = what % 2 === 0 ? from.last : last;
     const flags = (pick(FLAGS, 13) & ~VM_STICKY) | (from.flags & VM_STICKY);
     const high = pick(HIGH, 6);
-    if (flags === from.flags && high === from.flagsHigh) return null;
-    const expected = modifyPiece(list, from, start, end, flags, high);
-    expect(carryOut(tree, kinds, () => planModify(tree, vma, at(start), at(end), flags, high))).toBe(expected.error);
+    const marks = { policy: pick(MARKS, 15), uffdCtx: pick(MARKS, 16), anonName: pick(NAMES, 17) };
+    const to: Change = { flags, flagsHigh: high, ...marks };
+    if ((Object.keys(to) as (keyof Change)[]).every((key) => to[key] === from[key])) return null;
+    const expected = modifyPiece(list, from, start, end, to);
+    expect(carryOut(tree, kinds, () => planModify(tree, vma, at(start), at(end), flags, high, marks))).toBe(
+      expected.error,
+    );
     return expected;
   }
   if (what < 8) return unmapBoth(tree, list, kinds, first, Math.min(first + length, PAGES));
