@@ -14,9 +14,9 @@
  * cached as one.
  *
  * The slot of a page is (page number ^ tag) mod slots, of a global one page number mod slots. A hit reads one object;
- * packed in an Int32Array and a Float64Array, which both are checked at every access, it took half as long again. Page
- * numbers compared as two integers instead of one double spared a hit nothing, and two more fields to fill made a miss a
- * fifth longer.
+ * packed in an Int32Array and a Float64Array, which both are checked at every access, it took half as long again, in one
+ * Int32Array a fifth. With no test but the tag's, and not counted, it would take 0.7 of its time. Page numbers compared as
+ * two integers instead of one double spared a hit nothing, and two more fields to fill made a miss a fifth longer.
  */
 import { checkInteger } from '@mmkit/base';
 import { ACCESS_WRITE } from './access.ts';

@@ -12,8 +12,11 @@ import { expectCount, type Row, time } from '../row.ts';
 
 const PAGES = 512;
 const CALLS = 16;
-/** As CALLS, of single translations: beside so many, fetching what another machine's samples pushed out is nothing. */
-const LOOKUPS = 64;
+/**
+ * As CALLS, of single translations: beside so many, fetching what another machine's samples pushed out is a hundredth of
+ * the time. Four times as many take longer than a busy host leaves a process alone.
+ */
+const LOOKUPS = 16;
 /** Of pages in use, which a walk need not mark. */
 const FLAGS = pt.E_USER | pt.E_WRITE | pt.E_YOUNG | pt.E_DIRTY;
 const USER_WRITE = pt.ACCESS_USER | pt.ACCESS_WRITE;
