@@ -135,9 +135,9 @@ export function accountFree(zone: Zone, frames: number, type: number): void {
   updatePlenty(zone);
 }
 
-/** What `zone.plenty` is by the counts and watermarks. */
-export function hasPlenty(zone: Zone): boolean {
-  return zone.free - zone.freeHighatomic - zone.freeCma - FAST_MARGIN > zone.low + zone.boost;
+/** What `zone.plenty` is by the counts and watermarks: 0 or 1. */
+export function hasPlenty(zone: Zone): number {
+  return zone.free - zone.freeHighatomic - zone.freeCma - FAST_MARGIN > zone.low + zone.boost ? 1 : 0;
 }
 
 /** Works out `zone.plenty` again: after free frames or watermarks changed. */

@@ -82,26 +82,25 @@ const NOT_SIMPLE = CHECK_AT_FREE | PG_LRU | PG_UNEVICTABLE | PG_HEAD | PG_TAIL |
  */
 export function takeFast(phys: Phys, gfp: number, order: number): number {
   let list = phys.cpu.byGfp[gfp & GFP_ZONE_TYPE_MASK]!;
-  const { pcp } = list;
-  const { zone } = pcp;
+  const { pcp, zone } = list;
   if (order !== 0) {
     if ((zone.orders[0]! | zone.orders[1]! | zone.orders[2]!) >>> order === 0) return 0;
     list = pcp.lists[order * MIGRATE_PCPTYPES + gfpMigratetype(gfp)]!;
   }
-  if (!zone.plenty) return 0;
+  if (zone.plenty === 0) return 0;
   const top = (list.top - 1) | 0;
   if (top < 0) return takeRefilled(phys, list, gfp);
-  const end = 1 << order;
   list.top = top;
-  pcp.count = (pcp.count - end) | 0;
+  pcp.count = (pcp.count - (1 << order)) | 0;
   const pfn = list.slots[top]!;
   if (order !== 0 || (gfp & GFP_ZERO) !== 0) {
     prepNewPage(phys, pfn, order, gfp);
     return pfn;
   }
-  const hot = phys.hot;
-  hot[(pfn << 2) + HOT_REFCOUNT] = 1;
-  hot[(pfn << 2) + HOT_FLAGS] = 0;
+  const { hot } = phys;
+  const at = pfn << 2;
+  hot[at | HOT_REFCOUNT] = 1;
+  hot[at | HOT_FLAGS] = 0;
   if (pfn >= phys.untouched) phys.untouched = pfn + 1;
   return pfn;
 }
@@ -325,8 +324,8 @@ export function freeLastReference(phys: Phys, pfn: number): void {
 function freeFast(phys: Phys, pfn: number): boolean {
   const { hot, cold } = phys;
   const at = pfn << 2;
-  const flags = hot[at + HOT_FLAGS]!;
-  if ((flags & NOT_SIMPLE) !== 0 || hot[at + HOT_MAPCOUNT] !== 0) return false;
+  const flags = hot[at | HOT_FLAGS]!;
+  if ((flags & NOT_SIMPLE) !== 0 || hot[at | HOT_MAPCOUNT] !== 0) return false;
   const order = flags >>> ORDER_SHIFT;
   let list = phys.cpu.byBlock[phys.pageblocks[pfn >> phys.pageblockOrder]!]!;
   const { pcp } = list;
@@ -336,11 +335,11 @@ function freeFast(phys: Phys, pfn: number): boolean {
   }
   const { top } = list;
   if (top === list.capacity) return false;
-  hot[at + HOT_REFCOUNT] = 0;
-  hot[at + HOT_FLAGS] = PG_PCP | (order << ORDER_SHIFT);
-  hot[at + HOT_OWNER] = 0;
-  cold[at + COLD_INDEX] = 0;
-  cold[at + COLD_PRIVATE] = 0;
+  hot[at | HOT_REFCOUNT] = 0;
+  hot[at | HOT_FLAGS] = PG_PCP | (order << ORDER_SHIFT);
+  hot[at | HOT_OWNER] = 0;
+  cold[at | COLD_INDEX] = 0;
+  cold[at | COLD_PRIVATE] = 0;
   list.slots[top] = pfn;
   list.top = (top + 1) | 0;
   if (top === 0) pcp.filled |= 1 << list.index;

@@ -56,6 +56,8 @@ export const PCP_THP = 12;
 /** One per-CPU list: a stack of PFNs (blocks of one order) that is also taken from at its bottom. */
 export class PcpList {
   readonly pcp: Pcp;
+  /** That of `pcp`. */
+  readonly zone: Zone;
   /** Its index in `pcp.lists`, and its bit in `pcp.filled`. */
   readonly index: number;
   /** Order of its blocks. */
@@ -69,6 +71,7 @@ export class PcpList {
 
   constructor(pcp: Pcp, index: number, order: number) {
     this.pcp = pcp;
+    this.zone = pcp.zone;
     this.index = index;
     this.order = order;
     this.slots = [];
@@ -100,9 +103,6 @@ export class Pcp {
   constructor(zone: Zone, thpOrder: number) {
     this.zone = zone;
     this.lists = [];
-    for (let i = 0; i < NR_PCP_LISTS; i++) {
-      this.lists.push(new PcpList(this, i, i < PCP_THP ? Math.trunc(i / MIGRATE_PCPTYPES) : thpOrder));
-    }
     this.count = 0;
     this.batch = 1;
     this.high = 0;
@@ -110,6 +110,10 @@ export class Pcp {
     this.highMax = 0;
     this.turn = 0;
     this.filled = 0;
+    // Last: what a list says of a record that had all its fields is known to V8, and not tested at every use.
+    for (let i = 0; i < NR_PCP_LISTS; i++) {
+      this.lists.push(new PcpList(this, i, i < PCP_THP ? Math.trunc(i / MIGRATE_PCPTYPES) : thpOrder));
+    }
   }
 }
 
@@ -137,8 +141,8 @@ export class Zone {
   freeHighatomic: number;
   /** Free in blocks of type ISOLATE, which `free` does not count. */
   freeIsolated: number;
-  /** True while an ordinary caller for up to 2^3 frames passes the low watermark of this zone. free-area.ts only. */
-  plenty: boolean;
+  /** 1 while an ordinary caller for up to 2^3 frames passes the low watermark of this zone, else 0. free-area.ts only. */
+  plenty: number;
   /** Frames in pageblocks of type HIGHATOMIC (`nr_reserved_highatomic`). */
   reservedHighatomic: number;
   /** Frames in pageblocks of type CMA. */
@@ -182,7 +186,7 @@ export class Zone {
     this.freeCma = 0;
     this.freeHighatomic = 0;
     this.freeIsolated = 0;
-    this.plenty = false;
+    this.plenty = 0;
     this.reservedHighatomic = 0;
     this.cma = 0;
     // Plain arrays of small integers: as fast as typed ones, and made four times faster at this length.

@@ -262,7 +262,7 @@ const BROKEN: readonly (readonly [string, string, (bench: Bench) => void])[] = [
   ['ZONE_FREE_CMA', 'of those in CMA areas', ({ zone }) => zone.freeCma++],
   ['ZONE_FREE_HIGHATOMIC', 'of those in the reserve', ({ zone }) => zone.freeHighatomic++],
   ['ZONE_FREE_ISOLATED', 'of those isolated', ({ zone }) => zone.freeIsolated++],
-  ['ZONE_PLENTY', 'plenty where there is', ({ zone }) => (zone.plenty = !zone.plenty)],
+  ['ZONE_PLENTY', 'plenty where there is', ({ zone }) => (zone.plenty = 1 - zone.plenty)],
   ['ZONE_PLENTY', 'plenty under another watermark', ({ zone }) => (zone.boost = 4096)],
   ['ZONE_HIGHATOMIC', 'a reserve without pageblocks', ({ zone }) => (zone.reservedHighatomic += 512)],
   ['ZONE_CMA', 'a CMA area without pageblocks', ({ zone }) => (zone.cma += 512)],
