@@ -46,7 +46,7 @@ import {
 import { allocPages } from '@mmkit/phys/sched';
 import { noted } from '@mmkit/task';
 import { synchronizeRcu } from '@mmkit/task/sched';
-import { VM_LOCKED } from '@mmkit/vma';
+import { VM_LOCKED, vmaIsDroppable } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { anonVmaId, linearPageIndex } from './anon.ts';
 import { flushTlbRange } from './flush.co.ts';
@@ -101,7 +101,7 @@ export function* collapseHugePage(mm: Mm, vma: Vma, address: number): Task<numbe
   yield noted(sched, P_COLLAPSE_MAP);
   yield* ptlLock(memory, upper);
   if (held === 0) {
-    folioAddNewAnonRmap(mm, folio, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+    folioAddNewAnonRmap(mm, folio, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize), vmaIsDroppable(vma));
     mlockVmaFolio(mm, vma, folio);
     mm.anonPages += tables.entries;
     memory.stat.thpCollapseAlloc++;

@@ -68,17 +68,23 @@ export function pageAnonExclusive(phys: Phys, pfn: number): boolean {
 }
 
 /**
- * A new anonymous folio is mapped for the first time: owner, index, exclusive, swap-backed, and mapped by one entry, a large
- * one if it is large.
+ * A new anonymous folio is mapped for the first time: owner, index, exclusive, swap-backed unless `droppable`, and mapped by
+ * one entry, a large one if it is large.
  */
-export function folioAddNewAnonRmap(mm: Mm, pfn: number, anonVma: number, index: number): void {
+export function folioAddNewAnonRmap(
+  mm: Mm,
+  pfn: number,
+  anonVma: number,
+  index: number,
+  droppable: boolean = false,
+): void {
   const { phys } = mm.memory;
   const { hot } = phys;
   const at = pfn * HOT_WORDS;
   if (hot[at + HOT_MAPCOUNT] !== 0) throw new InvariantError('RMAP_NOT_NEW', `frame ${pfn} is mapped already`);
   hot[at + HOT_OWNER] = (anonVma << 2) | OWNER_ANON;
   phys.cold[pfn * COLD_WORDS + COLD_INDEX] = index;
-  setFlag(phys, pfn, PG_ANON_EXCLUSIVE | PG_SWAPBACKED);
+  setFlag(phys, pfn, droppable ? PG_ANON_EXCLUSIVE : PG_ANON_EXCLUSIVE | PG_SWAPBACKED);
   if (folioTestLarge(phys, pfn)) addRmapPmd(mm, pfn);
   else hot[at + HOT_MAPCOUNT] = 1;
   const { sched } = mm.memory;

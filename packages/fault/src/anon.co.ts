@@ -32,7 +32,7 @@ import {
 import { freePages, GFP_HIGHUSER_MOVABLE, GFP_ZERO } from '@mmkit/phys';
 import { allocPages } from '@mmkit/phys/sched';
 import { noted } from '@mmkit/task';
-import { isStackGuardPage, VM_SHARED } from '@mmkit/vma';
+import { isStackGuardPage, VM_SHARED, vmaIsDroppable } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './flags.ts';
 import { mmRoot } from './entry.ts';
@@ -70,7 +70,7 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
     if (page >= 0) freePages(phys, page, 0);
   } else {
     if (page >= 0) {
-      folioAddNewAnonRmap(mm, page, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+      folioAddNewAnonRmap(mm, page, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize), vmaIsDroppable(vma));
       mlockVmaFolio(mm, vma, page);
       mm.anonPages++;
     }

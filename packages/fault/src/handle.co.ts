@@ -21,7 +21,7 @@ import {
   writeEntry,
 } from '@mmkit/pgtable';
 import { noted, TP_FAULT, traceBegin, traceEnd } from '@mmkit/task';
-import { isCowMapping, VM_MAYWRITE, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
+import { isCowMapping, VM_MAYWRITE, VM_WRITE, vmaIsAnonymous, vmaIsDroppable } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { doAnonymousPage } from './anon.co.ts';
 import { mmRoot, pteSame } from './entry.ts';
@@ -33,6 +33,7 @@ import {
   VM_FAULT_ERROR,
   VM_FAULT_FALLBACK,
   VM_FAULT_MAJOR,
+  VM_FAULT_OOM,
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
   VM_FAULT_SIGSEGV,
@@ -49,7 +50,11 @@ import { doWpPage } from './wp.co.ts';
 export function* handleMmFault(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
   const { stat, sched, policy } = mm.memory;
   if (sched.tracepoints !== null) traceBegin(sched, TP_FAULT, lowWord(address), highWord(address), flags);
-  const result = yield* handleFault(mm, vma, address - (address % mm.memory.phys.pageSize), flags);
+  // The VMA may be gone afterwards.
+  const droppable = vmaIsDroppable(vma);
+  let result = yield* handleFault(mm, vma, address - (address % mm.memory.phys.pageSize), flags);
+  // Droppable memory never fails for want of a page: the access is tried again.
+  if (droppable) result &= ~VM_FAULT_OOM;
   if (sched.tracepoints !== null) traceEnd(sched, TP_FAULT, result);
   if ((result & VM_FAULT_MAJOR) !== 0) stat.pgmajfault++;
   if ((result & VM_FAULT_RETRY) !== 0) return result;

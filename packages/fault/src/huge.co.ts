@@ -50,6 +50,7 @@ import {
 import { freePages, GFP_TRANSHUGE, GFP_ZERO, pageRefCount } from '@mmkit/phys';
 import { allocPages } from '@mmkit/phys/sched';
 import { noted } from '@mmkit/task';
+import { vmaIsDroppable } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { mmRoot, pteSame } from './entry.ts';
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './flags.ts';
@@ -122,7 +123,7 @@ function* mapHuge(mm: Mm, vma: Vma, address: number, flags: number, orig: Entry)
     setDecoded(decoded, ENTRY_LEAF, folio, write ? prot | E_DIRTY | maybeMkwrite(vma.flags) : prot | E_SPECIAL);
     if (write) {
       const start = hugePageStart(memory, address);
-      folioAddNewAnonRmap(mm, folio, anonVmaId(vma), linearPageIndex(vma, start, phys.pageSize));
+      folioAddNewAnonRmap(mm, folio, anonVmaId(vma), linearPageIndex(vma, start, phys.pageSize), vmaIsDroppable(vma));
       mlockVmaFolio(mm, vma, folio);
       mm.anonPages += tables.entries;
       stat.thpFaultAlloc++;

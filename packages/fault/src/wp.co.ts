@@ -56,7 +56,7 @@ import {
 } from '@mmkit/phys';
 import { allocPages } from '@mmkit/phys/sched';
 import { noted } from '@mmkit/task';
-import { VM_MAYSHARE, VM_SHARED, VM_WRITE } from '@mmkit/vma';
+import { VM_MAYSHARE, VM_SHARED, VM_WRITE, vmaIsDroppable } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { pteSame } from './entry.ts';
 import { FileFault } from './file-fault.ts';
@@ -167,7 +167,7 @@ function* wpPageCopy(
   // The old translation must be gone everywhere before the new one can be seen.
   clearEntry(tables, table, index, now);
   yield* flushTlbRange(mm, address, address + phys.pageSize);
-  folioAddNewAnonRmap(mm, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
+  folioAddNewAnonRmap(mm, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize), vmaIsDroppable(vma));
   setDecoded(decoded, ENTRY_LEAF, copy, vmPageProt(vma.flags) | kept);
   format.encode(decoded, 0, now);
   writeEntry(tables, table, index, now);

@@ -13,6 +13,8 @@ export const PROT_EXEC = 0x4;
 export const MAP_SHARED = 0x01;
 /** As MAP_SHARED, but unknown flags are refused. */
 export const MAP_SHARED_VALIDATE = 0x03;
+/** mmap: private memory whose pages may be dropped when memory is short; nothing else is shared or private then (6.11). */
+export const MAP_DROPPABLE = 0x08;
 /** Changes are private to the process. */
 export const MAP_PRIVATE = 0x02;
 /** Put the mapping exactly there, over whatever is there. */

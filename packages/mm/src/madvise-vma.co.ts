@@ -21,6 +21,7 @@ import {
   VM_SPECIAL,
   VM_WIPEONFORK,
   vmaIsAnonymous,
+  vmaIsDroppable,
 } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import {
@@ -44,7 +45,7 @@ export function* adviseFlags(mm: Mm, vma: Vma, start: number, end: number, advic
   if (refused(vma, advice)) return -EINVAL;
   // KSM passes over what can have no private pages.
   const shared = (vma.flags & (VM_SHARED | VM_MAYSHARE | VM_SPECIAL | VM_HUGETLB)) !== 0;
-  if (advice === MADV_MERGEABLE && shared) return 0;
+  if (advice === MADV_MERGEABLE && (shared || vmaIsDroppable(vma))) return 0;
   const flags = advisedFlags(vma.flags, advice);
   if (flags === vma.flags) return 0;
   const result = yield* vmaModify(mm, vma, start, end, flags);
@@ -55,7 +56,9 @@ export function* adviseFlags(mm: Mm, vma: Vma, start: number, end: number, advic
 function refused(vma: Vma, advice: number): boolean {
   if (advice === MADV_DOFORK) return (vma.flags & VM_IO) !== 0;
   if (advice === MADV_WIPEONFORK) return !vmaIsAnonymous(vma) || (vma.flags & VM_SHARED) !== 0;
-  if (advice === MADV_DODUMP) return (vma.flags & VM_HUGETLB) === 0 && (vma.flags & VM_SPECIAL) !== 0;
+  if (advice === MADV_KEEPONFORK) return vmaIsDroppable(vma);
+  if (advice === MADV_DODUMP)
+    return ((vma.flags & VM_HUGETLB) === 0 && (vma.flags & VM_SPECIAL) !== 0) || vmaIsDroppable(vma);
   return false;
 }
 

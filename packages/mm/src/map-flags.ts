@@ -4,6 +4,8 @@ import { Mm } from '@mmkit/aspace';
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '@mmkit/filemap';
 import type { OpenFile } from '@mmkit/filemap';
 import {
+  VM_DONTDUMP,
+  VM_DROPPABLE,
   VM_EXEC,
   VM_GROWSDOWN,
   VM_LOCKED,
@@ -16,12 +18,14 @@ import {
   VM_READ,
   VM_SHARED,
   VM_SYNC,
+  VM_WIPEONFORK,
   VM_WRITE,
 } from '@mmkit/vma';
 import {
   MAP_32BIT,
   MAP_ANONYMOUS,
   MAP_DENYWRITE,
+  MAP_DROPPABLE,
   MAP_EXECUTABLE,
   MAP_FIXED,
   MAP_GROWSDOWN,
@@ -80,11 +84,20 @@ export function commonFlags(mm: Mm, flags: number): number {
   return vm;
 }
 
-/** VM_MAY* and sharing of memory without a file, or -EINVAL. */
+/** Flags above bit 31 that come from MAP_*. */
+export function highFlags(flags: number): number {
+  return (flags & MAP_TYPE) === MAP_DROPPABLE ? VM_DROPPABLE : 0;
+}
+
+/** VM_MAY* and sharing of memory without a file, and what droppable memory is besides; or -EINVAL. */
 export function anonFlags(flags: number): number {
   const may = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
   const type = flags & MAP_TYPE;
   if (type === MAP_PRIVATE) return may;
+  if (type === MAP_DROPPABLE) {
+    if ((flags & (MAP_LOCKED | MAP_GROWSDOWN)) !== 0) return -EINVAL;
+    return may | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP;
+  }
   if (type !== MAP_SHARED || (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
   return may | VM_SHARED | VM_MAYSHARE;
 }

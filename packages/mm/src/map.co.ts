@@ -24,12 +24,14 @@ import { mmPopulate } from '@mmkit/gup/sched';
 import {
   findVmaIntersection,
   mapCountAllows,
+  VM_DROPPABLE,
   VM_LOCKED,
+  VM_LOCKED_MASK,
   VM_SHARED,
   VM_SYNC,
   vmasIn,
-  newTraits,
   newAccountFlags,
+  newTraits,
 } from '@mmkit/vma';
 import { chooseArea, fixedArea, taskSize } from './area.ts';
 import {
@@ -41,7 +43,7 @@ import {
   MAP_NONBLOCK,
   MAP_POPULATE,
 } from './flags.ts';
-import { anonFlags, commonFlags, fileFlags, protFlags } from './map-flags.ts';
+import { anonFlags, commonFlags, fileFlags, highFlags, protFlags } from './map-flags.ts';
 import { unmapRegion } from './unmap.co.ts';
 
 /**
@@ -106,7 +108,11 @@ function* mapLocked(
   if (locks && !mayLock(mm, size / mm.memory.phys.pageSize)) return -EAGAIN;
   const vm = file === null ? anonFlags(flags) : fileFlags(file, prot, flags);
   if (vm < 0) return vm;
-  return yield* mapRegion(mm, at, size, vm | protFlags(prot) | commonFlags(mm, flags), file, offset);
+  const high = highFlags(flags);
+  let common = commonFlags(mm, flags);
+  // What may be dropped is not locked, whatever mlockall said.
+  if ((high & VM_DROPPABLE) !== 0) common &= ~VM_LOCKED_MASK;
+  return yield* mapRegion(mm, at, size, vm | protFlags(prot) | common, high, file, offset);
 }
 
 /** Makes room at `at`, and the VMA (mmap_region). What a disk file's mapping refuses leaves the hole. */
@@ -115,6 +121,7 @@ function* mapRegion(
   at: number,
   size: number,
   flags: number,
+  flagsHigh: number,
   file: OpenFile | null,
   offset: number,
 ): Task<number> {
@@ -134,7 +141,7 @@ function* mapRegion(
   let pgoff = offset * vmas.pagesPerByte;
   if (file === null && (flags & VM_SHARED) !== 0) mapped = sharedMemory(mm, size);
   else if (file === null) pgoff = at * vmas.pagesPerByte;
-  yield* vmaMergeNew(mm, at, at + size, newTraits(newAccountFlags(flags), pgoff, mapped));
+  yield* vmaMergeNew(mm, at, at + size, newTraits(newAccountFlags(flags), pgoff, mapped, flagsHigh));
   if ((flags & VM_LOCKED) !== 0) mm.lockedVm += size / memory.phys.pageSize;
   return at;
 }

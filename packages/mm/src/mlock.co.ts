@@ -18,7 +18,16 @@ import type { Task } from '@mmkit/base';
 import { mayLock, Mm, mmapWriteUnlock } from '@mmkit/aspace';
 import { mlockRange, mmapWriteLockKillable, vmaModify } from '@mmkit/aspace/sched';
 import { mmPopulate } from '@mmkit/gup/sched';
-import { findVma, VM_HUGETLB, VM_LOCKED, VM_LOCKED_MASK, VM_LOCKONFAULT, VM_SPECIAL, vmasIn } from '@mmkit/vma';
+import {
+  findVma,
+  VM_HUGETLB,
+  VM_LOCKED,
+  VM_LOCKED_MASK,
+  VM_LOCKONFAULT,
+  VM_SPECIAL,
+  vmaIsDroppable,
+  vmasIn,
+} from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT } from './flags.ts';
 
@@ -134,7 +143,7 @@ function* applyFlags(mm: Mm, start: number, end: number, locked: number): Task<n
 function* fixup(mm: Mm, vma: Vma, start: number, end: number, locked: number): Task<number> {
   const old = vma.flags;
   const flags = (old & ~VM_LOCKED_MASK) | locked;
-  if (flags === old || (old & (VM_SPECIAL | VM_HUGETLB)) !== 0) return 0;
+  if (flags === old || (old & (VM_SPECIAL | VM_HUGETLB)) !== 0 || vmaIsDroppable(vma)) return 0;
   const part = yield* vmaModify(mm, vma, start, end, flags);
   if (typeof part === 'number') return part;
   const pages = (end - start) * mm.vmas.pagesPerByte;

@@ -64,7 +64,7 @@ export {
 export { formatVmaFlags, vmFlagLetters, vmFlagsLine, mapsLine, mapsText } from './text.ts';
 export type { FlagArch, MapsName } from './text.ts';
 export type { VmaOps } from './vma.ts';
-export { Vma, vmaIsAnonymous, vmaIsAccessible, vmaIsSealed } from './vma.ts';
+export { Vma, vmaIsAccessible, vmaIsAnonymous, vmaIsDroppable, vmaIsSealed } from './vma.ts';
 export { anonCompatible, newTraits, planMerge, reusableAnonVma, vmaTraits, VM_STICKY } from './merge.ts';
 export type { MergePlan, VmaMarks, VmaTraits } from './merge.ts';
 export { mprotectFlags, newAccountFlags } from './account.ts';

@@ -37,10 +37,13 @@ export function vmaTraits(of: VmaTraits): VmaTraits {
   return { flags, flagsHigh, pgoff, file, ops, anonVma, anonChain, policy, uffdCtx, anonName };
 }
 
-/** What newly mapped memory is: never written to. `flags` are VM_* up to bit 31; `file` null: private anonymous memory. */
-export function newTraits(flags: number, pgoff: number, file: object | null = null): VmaTraits {
+/**
+ * What newly mapped memory is: never written to. `flags` are VM_* up to bit 31, `flagsHigh` those above; `file` null: private
+ * anonymous memory.
+ */
+export function newTraits(flags: number, pgoff: number, file: object | null = null, flagsHigh: number = 0): VmaTraits {
   const marks = { policy: null, uffdCtx: null, anonName: null };
-  return { flags, flagsHigh: 0, pgoff, file, ops: null, anonVma: null, anonChain: 0, ...marks };
+  return { flags, flagsHigh, pgoff, file, ops: null, anonVma: null, anonChain: 0, ...marks };
 }
 
 /** The neighbours that can take a range in; both: the three become one. */

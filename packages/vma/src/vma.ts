@@ -2,7 +2,7 @@
  * One virtual memory area: `struct vm_area_struct` (reference N.16). Data only: what a file or an anon_vma is, higher
  * floors know; here they are identities that a split copies. Protected by mmap_lock, as the tree it is in.
  */
-import { VM_SEALED } from './flags-high.ts';
+import { VM_DROPPABLE, VM_SEALED } from './flags-high.ts';
 import { VM_ACCESS_FLAGS } from './flags.ts';
 import type { VmaTraits } from './merge.ts';
 import type { VmaTree } from './vma-tree.ts';
@@ -90,4 +90,9 @@ export function vmaIsAccessible(vma: Vma): boolean {
 /** True for memory that mseal has sealed: it may not be unmapped, moved or given other rights (vma_is_sealed). */
 export function vmaIsSealed(vma: Vma): boolean {
   return (vma.flagsHigh & VM_SEALED) !== 0;
+}
+
+/** Its pages may be dropped when memory is short (VM_DROPPABLE): they are not locked, dumped, or given to a child. */
+export function vmaIsDroppable(vma: Vma): boolean {
+  return (vma.flagsHigh & VM_DROPPABLE) !== 0;
 }

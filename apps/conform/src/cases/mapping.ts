@@ -25,7 +25,6 @@ const MISSING: Readonly<Record<string, string>> = {
   htlb: 'hugetlb',
   memfdhtlb: 'hugetlb',
   secret: 'memfd_secret',
-  droppable: 'MAP_DROPPABLE',
 };
 /** Kinds with a file. */
 const FILES: readonly string[] = Object.freeze(['ext4', 'xfs', 'btrfs', 'tmpfs', 'memfd']);
@@ -62,6 +61,7 @@ export function mmapStep(world: CaseWorld, step: Step): string {
   if (MISSING[kind] !== undefined) throw new NotBuilt(MISSING[kind]);
   const pages = integerAt(step, 2);
   let flags = shared ? abi.MAP_SHARED : abi.MAP_PRIVATE;
+  if (kind === 'droppable') flags = abi.MAP_DROPPABLE;
   if (step.args.includes('populate')) flags |= abi.MAP_POPULATE;
   if (step.args.includes('locked')) flags |= abi.MAP_LOCKED;
   if (step.args.includes('noreserve')) flags |= abi.MAP_NORESERVE;
@@ -97,7 +97,8 @@ function fileOf(world: CaseWorld, actor: Actor, step: Step, kind: string, pages:
     return region.file;
   }
   if (FILES.includes(kind)) return createFile(world, kind, pages);
-  if (!['anon', 'thp', 'growsdown', 'zerodev'].includes(kind)) throw new BadStep(`no kind of memory ${kind}`);
+  if (!['anon', 'thp', 'growsdown', 'zerodev', 'droppable'].includes(kind))
+    throw new BadStep(`no kind of memory ${kind}`);
   return null;
 }
 
