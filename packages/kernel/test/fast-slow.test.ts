@@ -88,8 +88,9 @@ function perform({ machine, process, mm: space, at, pageSize }: Bench, [kind, pa
     () => mm.madvise(space, address, length, mm.MADV_POPULATE_WRITE),
     () => kernel.forkProcess(machine, process),
     () => {
-      const child = kernel.forkProcess(machine, process).process!;
-      kernel.exitProcess(machine, child);
+      // Null when there is no memory for it.
+      const child = kernel.forkProcess(machine, process).process;
+      if (child !== null) kernel.exitProcess(machine, child);
     },
     () => mm.mprotect(space, address, length, PROT_READ),
     () => mm.mprotect(space, address, length, PROT_NONE),
