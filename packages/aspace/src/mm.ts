@@ -117,6 +117,7 @@ export class Mm {
     this.vmas = vmas;
     vmas.owner = this;
     if (memory.policy.stackGuard === 'page') vmas.stackGuardGap = 0;
+    vmas.mergeUnfaulted = memory.policy.mergeUnfaulted;
     this.faultHandler = faultHandler;
     this.anonPages = 0;
     this.filePages = 0;

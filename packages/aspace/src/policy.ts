@@ -37,6 +37,13 @@ export interface Policy {
   /** A leaf table that MADV_DONTNEED empties, all of it in its range, is freed (as observed on 6.18). */
   readonly reclaimTables: boolean;
   /**
+   * Memory with an anon_vma goes over to a neighbour without one, where mprotect, mremap or munlock makes them alike (as
+   * observed on 6.18); false: only the other way round (as observed on 6.12; N.16, FACTS 21).
+   */
+  readonly mergeUnfaulted: boolean;
+  /** mremap moves a range of several VMAs whose length stays (6.17; FACTS 31); false: -EFAULT. */
+  readonly mremapSeveral: boolean;
+  /**
    * How GUP gets at a page that FOLL_FORCE|FOLL_WRITE had copied in memory that may not be written (A.9): 'read', by a
    * lookup for reading (up to 4.8.2; C.1); 'cow', by a note that the copy was made, and a dirty entry (up to 5.19);
    * 'exclusive', by a page that is exclusive (6.0).
@@ -108,6 +115,8 @@ export const linux6_18: Policy = Object.freeze({
   hugeZeroWrite: true,
   guards: true,
   reclaimTables: true,
+  mergeUnfaulted: true,
+  mremapSeveral: true,
   forcedWrite: 'exclusive',
   forceShared: false,
   nowaitClears: false,
@@ -130,6 +139,8 @@ export const linux6_12: Policy = Object.freeze({
   hugeZeroWrite: false,
   guards: false,
   reclaimTables: false,
+  mergeUnfaulted: false,
+  mremapSeveral: false,
 });
 
 /**
@@ -152,6 +163,8 @@ export const linux4_8: Policy = Object.freeze({
   hugeZeroWrite: false,
   guards: false,
   reclaimTables: false,
+  mergeUnfaulted: false,
+  mremapSeveral: false,
   forcedWrite: 'cow',
   forceShared: false,
   nowaitClears: true,

@@ -101,6 +101,8 @@ describe('policy', () => {
       hugeZeroWrite: true,
       guards: true,
       reclaimTables: true,
+      mergeUnfaulted: true,
+      mremapSeveral: true,
       forcedWrite: 'exclusive',
       forceShared: false,
       nowaitClears: false,

@@ -21,7 +21,7 @@ import { unmapRegion } from './unmap.co.ts';
 /**
  * Changes the mapping of [address, address + oldLength) to `newLength` bytes (both rounded up to pages) and returns where it
  * is: at `address`, with MREMAP_MAYMOVE perhaps elsewhere, with MREMAP_FIXED at `newAddress`; MREMAP_DONTUNMAP leaves the
- * old mapping, empty. With MREMAP_FIXED and equal lengths the range may have several VMAs and holes.
+ * old mapping, empty. With MREMAP_FIXED and equal lengths the range may have several VMAs and holes, under the policy `mremapSeveral`.
  *
  * -EINVAL (flags, alignment, lengths, overlap); -EFAULT (no mapping at `address`, one that ends too early or may not grow);
  * -ENOMEM (no room, map count, RLIMIT_AS, no page table); -EPERM (sealed); -EAGAIN (limit of locked memory); -EINTR. Of several VMAs
@@ -65,7 +65,7 @@ export function* mremap(
 function* remap(mm: Mm, vma: Vma, call: Remap): Task<number> {
   const { address, oldLength, newLength, flags } = call;
   const several = (flags & MREMAP_FIXED) !== 0 && oldLength === newLength && oldLength > vma.end - address;
-  if (several) return yield* remapSeveral(mm, call);
+  if (several && mm.memory.policy.mremapSeveral) return yield* remapSeveral(mm, call);
   const problem = checkVma(mm, vma, call);
   if (problem !== 0) return problem;
   if (wantsNewAddress(flags)) return yield* remapTo(mm, call);

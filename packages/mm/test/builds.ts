@@ -3,7 +3,8 @@
  * coloured call run to its end.
  */
 import { FOLL_WRITE } from '@mmkit/base';
-import { createMemory, MM_ROOT, Mm } from '@mmkit/aspace';
+import { createMemory, linux6_18, MM_ROOT, Mm } from '@mmkit/aspace';
+import type { Policy } from '@mmkit/aspace';
 import * as gupPlain from '@mmkit/gup';
 import * as gupSched from '@mmkit/gup/sched';
 import * as plain from '@mmkit/mm';
@@ -48,8 +49,8 @@ export const BASE = 0x7000_0000_0000;
 export const TASK_SIZE: number = 2 ** 47 - PAGE;
 
 /** An empty address space in a machine of `frames` frames. */
-export function setUp(api: Api, frames = 256, vmas?: VmaTree): Mm {
-  const memory = createMemory({ sched: createSched({ lockdep: createLockdep() }), frames, format: api.format });
+export function setUp(api: Api, frames = 256, vmas?: VmaTree, policy: Policy = linux6_18): Mm {
+  const memory = createMemory({ sched: createSched({ lockdep: createLockdep() }), frames, format: api.format, policy });
   return api.createMm(vmas === undefined ? { memory } : { memory, vmas })!;
 }
 

@@ -1,7 +1,7 @@
 /** D.6: which VMAs there are after merging and splitting, row by row as 6.18 showed them; FACTS 18, 20, 21. */
 import { describe, expect, it } from 'vitest';
 import { createInode, OpenFile } from '@mmkit/filemap';
-import { fileRmap } from '@mmkit/aspace';
+import { fileRmap, linux6_12, linux6_18 } from '@mmkit/aspace';
 import type { Mm } from '@mmkit/aspace';
 import {
   MADV_DOFORK,
@@ -11,6 +11,7 @@ import {
   MAP_SHARED,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
+  PROT_EXEC,
   PROT_NONE,
   PROT_READ,
 } from '@mmkit/mm';
@@ -185,6 +186,75 @@ describe.each(builds)('%s build: VMAs merged and split', (_name, api) => {
     const mm = setUp(api);
     run(mm);
     expect(vmas(mm)).toEqual(expected);
+  });
+
+  const EXEC = RW | PROT_EXEC;
+  const sides: [string, (mm: Mm) => void, string[], string[]][] = [
+    [
+      'written memory made as neighbours that were never written to: it goes over to them on 6.18 alone',
+      (mm) => {
+        map(mm, 0, 6, EXEC);
+        protect(mm, 2, 2, RW);
+        write(mm, 2);
+        protect(mm, 2, 2, EXEC);
+      },
+      ['0-6'],
+      ['0-2', '2-4', '4-6'],
+    ],
+    [
+      'the neighbour before has the same anon_vma: the one after joins on 6.18 alone',
+      (mm) => {
+        map(mm, 0, 6);
+        protect(mm, 4, 2, EXEC);
+        write(mm, 0, 4);
+        protect(mm, 0, 2, EXEC);
+        protect(mm, 2, 2, EXEC);
+      },
+      ['0-6'],
+      ['0-4', '4-6'],
+    ],
+    [
+      'pages that mlock has populated, and munlock: on 6.12 they stay apart',
+      (mm) => {
+        map(mm, 0, 6);
+        api.mlock(mm, at(2), 2 * PAGE);
+        api.munlock(mm, at(2), 2 * PAGE);
+      },
+      ['0-6'],
+      ['0-2', '2-4', '4-6'],
+    ],
+    [
+      'memory never written to goes over to a neighbour that was, on both',
+      (mm) => {
+        map(mm, 0, 4);
+        protect(mm, 0, 2, EXEC);
+        write(mm, 2);
+        protect(mm, 0, 2, RW);
+      },
+      ['0-4'],
+      ['0-4'],
+    ],
+    [
+      'the room between one written to and one not, mapped: all join, on both',
+      (mm) => {
+        map(mm, 0, 2);
+        write(mm, 0);
+        map(mm, 4, 2);
+        map(mm, 2, 2);
+      },
+      ['0-6'],
+      ['0-6'],
+    ],
+  ];
+  it.each(sides)('OBSERVED 12, merge.ksft: %s', (_what, run, today, earlier) => {
+    for (const [policy, expected] of [
+      [linux6_18, today],
+      [linux6_12, earlier],
+    ] as const) {
+      const mm = setUp(api, 256, undefined, policy);
+      run(mm);
+      expect([policy.name, vmas(mm)]).toEqual([policy.name, expected]);
+    }
   });
 
   it('6.18: growing in a child joins a next VMA that was never written to, not one that was', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, FOLL_WRITE } from '@mmkit/base';
-import { Mm } from '@mmkit/aspace';
+import { linux6_12, Mm } from '@mmkit/aspace';
 import { OpenFile } from '@mmkit/filemap';
 import {
   MADV_GUARD_INSTALL,
@@ -252,6 +252,14 @@ describe.each(builds)('%s build: mremap', (_name, api) => {
       expect([remap(mm, 1, 9, 9, FIXED, 20), vmas(mm)]).toEqual([20, ['0-1', '20-21', '21-25', '25-27', '27-30']]);
       expect(present(mm, 30)).toBe('x...................x....xx...');
       expect(remap(mm, 25, 9, 8, FIXED, 40)).toBe(-EFAULT);
+    });
+
+    it('FACTS 31, OBSERVED 13: on 6.12 a range of several VMAs is -EFAULT', () => {
+      const mm = setUp(api, 256, undefined, linux6_12);
+      mapPages(api, mm, 0, 2);
+      readOnly(mm, 2, 2);
+      expect([remap(mm, 0, 4, 4, FIXED, 20), vmas(mm)]).toEqual([-EFAULT, ['0-2', '2-4']]);
+      expect([remap(mm, 0, 2, 2, FIXED, 20), vmas(mm)]).toEqual([20, ['2-4', '20-22']]);
     });
 
     it('D.6: touched memory that moved keeps its old numbers and does not merge, untouched memory does', () => {

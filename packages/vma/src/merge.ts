@@ -64,8 +64,8 @@ export function planMerge(tree: VmaTree, start: number, end: number, traits: Vma
   const pages = (end - start) * tree.pagesPerByte;
   const prev = before !== null && before.end === start && endsAt(tree, before, traits.pgoff) ? before : null;
   const next = after !== null && after.start === end && traits.pgoff + pages === after.pgoff ? after : null;
-  const left = prev !== null && canMerge(prev, traits) ? prev : null;
-  const right = next !== null && canMerge(next, traits) ? next : null;
+  const left = prev !== null && canMerge(tree, prev, traits) ? prev : null;
+  const right = next !== null && canMerge(tree, next, traits) ? next : null;
   if (left !== null && right !== null && !canJoin(left, right)) return { prev: left, next: null };
   return { prev: left, next: right };
 }
@@ -102,11 +102,11 @@ function endsAt(tree: VmaTree, vma: Vma, pgoff: number): boolean {
   return vma.pgoff + (vma.end - vma.start) * tree.pagesPerByte === pgoff;
 }
 
-function canMerge(vma: Vma, traits: VmaTraits): boolean {
+function canMerge(tree: VmaTree, vma: Vma, traits: VmaTraits): boolean {
   if (((vma.flags | traits.flags) & VM_SPECIAL) !== 0) return false;
   if (((vma.flags ^ traits.flags) & ~VM_STICKY) !== 0 || vma.flagsHigh !== traits.flagsHigh) return false;
   if (vma.policy !== traits.policy || vma.uffdCtx !== traits.uffdCtx || vma.anonName !== traits.anonName) return false;
-  return vma.file === traits.file && vma.ops === traits.ops && related(vma, traits);
+  return vma.file === traits.file && vma.ops === traits.ops && related(tree, vma, traits);
 }
 
 /**
@@ -118,8 +118,9 @@ function canJoin(left: Vma, right: Vma): boolean {
   return (left.ops?.anonCompatible?.(left, right) ?? !apart) && right.ops?.close === undefined;
 }
 
-function related(a: VmaTraits, b: VmaTraits): boolean {
-  return (a.ops?.anonCompatible ?? anonCompatible)(a, b);
+function related(tree: VmaTree, vma: Vma, traits: VmaTraits): boolean {
+  if (vma.ops?.anonCompatible !== undefined) return vma.ops.anonCompatible(vma, traits);
+  return anonCompatible(vma, traits) && (tree.mergeUnfaulted || vma.anonVma !== null || traits.anonVma === null);
 }
 
 /** The same anon_vma, or one side has none and the other's pages can belong to one only (is_mergeable_anon_vma). */

@@ -35,6 +35,11 @@ export class VmaTree {
    * Linux 4.11. The owner may change it.
    */
   stackGuardGap: number;
+  /**
+   * Memory with an anon_vma may become one with a neighbour without (as observed on 6.18); false: it waits for the neighbour
+   * to come to it (as observed on 6.12). The owner may change it.
+   */
+  mergeUnfaulted: boolean;
   /** Whose tree it is (vm_mm of its VMAs); null: nobody's. The owner of the address space sets it once. */
   owner: object | null;
   /** Pages of all VMAs (total_vm). Written by this file only. */
@@ -47,6 +52,7 @@ export class VmaTree {
     this.taskSize = taskSize;
     this.maxMapCount = maxMapCount;
     this.stackGuardGap = STACK_GUARD_GAP;
+    this.mergeUnfaulted = true;
     this.owner = null;
     this.totalPages = 0;
   }

@@ -47,8 +47,14 @@ function add(tree: VmaTree, spec: Spec): Vma {
 }
 
 /** Pages 2-4 between VMAs of pages 0-2 and 4-6: with whom they merge. */
-function between(left: Partial<VmaTraits>, middle: Partial<VmaTraits>, right: Partial<VmaTraits>): string {
+function between(
+  left: Partial<VmaTraits>,
+  middle: Partial<VmaTraits>,
+  right: Partial<VmaTraits>,
+  mergeUnfaulted = true,
+): string {
   const tree = createVmaTree();
+  tree.mergeUnfaulted = mergeUnfaulted;
   const before = add(tree, { start: 0, end: 2, ...left });
   const after = add(tree, { start: 4, end: 6, ...right });
   const { prev, next } = planMerge(tree, 2 * PAGE, 4 * PAGE, traitsOf({ start: 2, end: 4, ...middle }));
@@ -118,6 +124,19 @@ describe('planMerge', () => {
     expect(between(inherited, {}, {})).toBe('next');
     expect(between({}, inherited, {})).toBe('');
     expect(between(inherited, inherited, inherited)).toBe('prevnext');
+  });
+
+  it('merge.ksft on 6.12: a range with an anon_vma goes over to no neighbour without one', () => {
+    const one = { anonVma: own, anonChain: 1 };
+    const on = (left: Partial<VmaTraits>, middle: Partial<VmaTraits>, right: Partial<VmaTraits>): string =>
+      between(left, middle, right, false);
+    expect([on({}, one, {}), on({}, one, one), on(one, one, {}), on(one, one, one)]).toEqual([
+      '',
+      'next',
+      'prev',
+      'prevnext',
+    ]);
+    expect([on(one, {}, {}), on({}, {}, one), on({}, {}, {})]).toEqual(['prevnext', 'prevnext', 'prevnext']);
   });
 
   it('D.6: neighbours that cannot merge with each other: the one before takes the range', () => {
