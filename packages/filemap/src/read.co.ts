@@ -4,9 +4,9 @@
  * truncation, which holds it for writing, neither frees the block meanwhile nor finds the page come back. i_rwsem is not
  * taken: a read beside a write or a truncation gives some bytes of both, and none from beyond the end it saw.
  *
- * Differs from Linux: no read-ahead; pages are read in one by one.
+ * Differs from Linux: no read-ahead but what advice asks for; pages are read in one by one.
  */
-import { checkInteger, EEXIST, EIO, P_CACHE_COPY, P_CACHE_LOOKUP } from '@mmkit/base';
+import { checkInteger, EEXIST, EIO, ENOMEM, P_CACHE_COPY, P_CACHE_LOOKUP } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { PG_UPTODATE, putPage, readBytes, setFlag, zeroFrame } from '@mmkit/phys';
 import { upRead } from '@mmkit/rwsem';
@@ -18,7 +18,7 @@ import { mapBlock } from './blocks.ts';
 import { folioLockToIo, folioUnlock } from './folio.ts';
 import { folioLock, folioWaitLockedKillable } from './folio-lock.co.ts';
 import { Inode } from './inode.ts';
-import { filemapAddFolio, filemapGetFolio, folioInFile, folioTestUptodate } from './page-cache.ts';
+import { filemapAddFolio, filemapGetFolio, folioInFile, folioTestUptodate, mappingCanWriteback } from './page-cache.ts';
 import { waitBio } from './wait.co.ts';
 
 /**
@@ -96,6 +96,29 @@ function* readIn(inode: Inode, pfn: number, index: number): Task<number> {
   const error = yield* folioWaitLockedKillable(files, pfn);
   if (error !== 0) return error;
   return folioTestUptodate(files.phys, pfn) ? 0 : -EIO;
+}
+
+/**
+ * Starts to read those pages at [first, end) in that are not cached, as far as the file goes, and waits for none of them;
+ * stops when memory runs out (force_page_cache_readahead). Does nothing for shmem. Takes invalidate_lock for reading.
+ *
+ * Differs from Linux: one call reads any number of pages, not at most what one request of the device can carry.
+ */
+export function* forcePageCacheReadahead(inode: Inode, first: number, end: number): Task<void> {
+  if (!mappingCanWriteback(inode)) return;
+  const { files, invalidateLock } = inode;
+  const { sched, phys } = files;
+  yield* downRead(sched, invalidateLock);
+  const stop = Math.min(end, Math.ceil(inode.size / phys.pageSize));
+  for (let index = first; index < stop; index++) {
+    yield P_CACHE_LOOKUP;
+    const pfn = filemapAddFolio(inode, index);
+    if (pfn === -ENOMEM) break;
+    if (pfn === -EEXIST) continue;
+    readFolio(inode, pfn, index);
+    putPage(phys, pfn);
+  }
+  upRead(sched, invalidateLock);
 }
 
 /**

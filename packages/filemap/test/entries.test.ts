@@ -20,6 +20,7 @@ const COLOURED = [
   'folioLockKillable',
   'folioWaitLockedKillable',
   'folioWaitWriteback',
+  'forcePageCacheReadahead',
   'invalidateInodePages2Range',
   'invalidateMappingPages',
   'punchHole',

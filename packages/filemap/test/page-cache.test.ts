@@ -15,6 +15,7 @@ import {
   putPage,
   testFlag,
 } from '@mmkit/phys';
+import { isLocked } from '@mmkit/rwsem';
 import { builds, pattern, thrown } from './builds.ts';
 import { bench, PAGE } from './files.ts';
 
@@ -137,6 +138,22 @@ describe.each(builds)('%s build: reading', (_, api) => {
     broken = false;
     expect(b.read(inode, 0, 3 * PAGE)).toEqual(pattern(3 * PAGE, 3));
     expect(inode.pages.get(1)).toBe(pfn);
+  });
+
+  it('6.18: read-ahead waits for no page, and stops where memory runs out', () => {
+    const b = bench(api, { latency: 1000 });
+    const inode = b.file('disk', 6 * PAGE, 0);
+    const release = b.hog(4);
+    api.forcePageCacheReadahead(inode, 1, 7);
+    expect([[...inode.pages.keys()], isLocked(inode.invalidateLock)]).toEqual([[1, 2, 3, 4], false]);
+    expect(testFlag(b.phys, inode.pages.get(4)!, PG_LOCKED)).toBe(true);
+    b.settle();
+    release();
+    api.forcePageCacheReadahead(inode, 0, 7);
+    expect([...inode.pages.keys()].sort()).toEqual([0, 1, 2, 3, 4, 5]);
+    b.settle();
+    expect(b.read(inode, 0, 6 * PAGE)).toEqual(b.disk.subarray(0, 6 * PAGE));
+    b.check(inode);
   });
 
   it('ENOMEM at each allocation: a short count, or the error; nothing leaks, nothing stays locked', () => {

@@ -195,7 +195,7 @@ function* readUniform(inode: Inode, page: number, pages: number): Task<void> {
 }
 
 const step = fc.record({
-  op: fc.constantFrom('read', 'write', 'truncate', 'punch', 'fsync', 'invalidate', 'allocate'),
+  op: fc.constantFrom('read', 'ahead', 'write', 'truncate', 'punch', 'fsync', 'invalidate', 'allocate'),
   page: fc.nat(3),
   pages: fc.integer({ min: 1, max: 3 }),
   value: fc.integer({ min: 1, max: 255 }),
@@ -214,6 +214,7 @@ describe('random interleavings', () => {
           for (const { op, page, pages, value } of plan) {
             const [at, length] = [page * PAGE, pages * PAGE];
             if (op === 'read') yield* readUniform(inode, page, pages);
+            else if (op === 'ahead') yield* files.forcePageCacheReadahead(inode, page, page + pages);
             else if (op === 'write')
               yield* files.filemapWrite(inode, at, new Uint8Array(length).fill(value), 0, length);
             else if (op === 'truncate') yield* files.truncateSetSize(inode, at);

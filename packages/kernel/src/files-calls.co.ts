@@ -9,6 +9,7 @@ import {
   fallocate as allocateExtent,
   filemapFdatawrite,
   filemapWriteAndWait,
+  forcePageCacheReadahead,
   invalidateMappingPages,
   punchHole,
   truncateSetSize,
@@ -19,6 +20,8 @@ export const FALLOC_FL_KEEP_SIZE = 0x1;
 /** fallocate: make a hole; only with FALLOC_FL_KEEP_SIZE. */
 export const FALLOC_FL_PUNCH_HOLE = 0x2;
 
+/** posix_fadvise: the pages will be needed soon. */
+export const POSIX_FADV_WILLNEED = 3;
 /** posix_fadvise: the pages are not needed any more. */
 export const POSIX_FADV_DONTNEED = 4;
 /** The last advice there is: POSIX_FADV_NOREUSE. */
@@ -47,18 +50,22 @@ export function* fsync(file: OpenFile): Task<number> {
 }
 
 /**
- * Advice on [offset, offset + length), length 0: to the end (posix_fadvise(2)). POSIX_FADV_DONTNEED starts to write dirty
- * pages back, without waiting, and drops those whole pages of the range that are clean and unused; shmem ignores it. Other
- * advice does nothing here. 0, or -EINVAL.
+ * Advice on [offset, offset + length), length 0: to the end (posix_fadvise(2)). POSIX_FADV_WILLNEED starts to read what is
+ * not cached; POSIX_FADV_DONTNEED starts to write dirty pages back, without waiting, and drops those whole pages of the
+ * range that are clean and unused; shmem ignores both. Other advice does nothing here. 0, or -EINVAL.
  */
 export function* fadvise(file: OpenFile, offset: number, length: number, advice: number): Task<number> {
   checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER);
   checkInteger('length', length, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - offset);
   const { inode } = file;
   if (length < 0 || !(advice >= 0 && advice <= LAST_ADVICE)) return -EINVAL;
-  if (advice !== POSIX_FADV_DONTNEED || !mappingCanWriteback(inode)) return 0;
+  if (!mappingCanWriteback(inode)) return 0;
   const { pageSize } = inode.files.phys;
   const end = length === 0 ? Infinity : offset + length;
+  if (advice === POSIX_FADV_WILLNEED) {
+    yield* forcePageCacheReadahead(inode, Math.floor(offset / pageSize), Math.ceil(end / pageSize));
+  }
+  if (advice !== POSIX_FADV_DONTNEED) return 0;
   yield* filemapFdatawrite(inode, offset, end, WB_SYNC_NONE);
   // A page that is only begun is still of use, but for the last one of the file.
   const pages = end / pageSize;

@@ -39,6 +39,7 @@ export {
   fsync,
   ftruncate,
   POSIX_FADV_DONTNEED,
+  POSIX_FADV_WILLNEED,
 } from './files-calls.co.ts';
 export { createIoUring, fixedBufferRead, fixedBufferWrite, IoUring, RegisteredBuffer } from './io-uring.ts';
 export { registerBuffers, unregisterBuffers } from './io-uring.co.ts';

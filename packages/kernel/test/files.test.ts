@@ -199,12 +199,39 @@ describe.each(builds)('%s build: making files, and calls without memory', (name,
     expect([api.fadvise(file, 0, 0, api.POSIX_FADV_DONTNEED), stat(b, file)]).toEqual([0, [0, 0]]);
   });
 
+  it('6.18: fadvise WILLNEED reads the pages that the range touches and are not cached, up to the end of the file', () => {
+    const b = filesBench(name, api);
+    const file = api.createDiskFile(b.machine, b.device);
+    write(b, file, 0, pattern(7 * PAGE + 100, 9));
+    expect([api.fsync(file), api.fadvise(file, 0, 0, api.POSIX_FADV_DONTNEED)]).toEqual([0, 0]);
+    const willNeed = (offset: number, length: number): number[] => {
+      expect(api.fadvise(file, offset, length, api.POSIX_FADV_WILLNEED)).toBe(0);
+      return [...file.inode.pages.keys()].sort();
+    };
+    expect(willNeed(PAGE + 1, 2 * PAGE)).toEqual([1, 2, 3]);
+    write(b, file, 2 * PAGE, pattern(10, 4));
+    expect([willNeed(7 * PAGE, 3 * PAGE), willNeed(8 * PAGE, PAGE)]).toEqual([
+      [1, 2, 3, 7],
+      [1, 2, 3, 7],
+    ]);
+    expect([willNeed(0, 0), stat(b, file)]).toEqual([
+      [0, 1, 2, 3, 4, 5, 6, 7],
+      [8, 1],
+    ]);
+    const expected = pattern(7 * PAGE + 100, 9);
+    expected.set(pattern(10, 4), 2 * PAGE);
+    expect(contents(b, file.inode)).toEqual(expected);
+    api.checkMachine(b.machine);
+  });
+
   it('fadvise: shmem ignores it, other advice does nothing, bad arguments are -EINVAL', () => {
     const b = filesBench(name, api);
     const [memfd, disk] = bothKinds(b);
     for (const file of [memfd!, disk!]) write(b, file, 0, pattern(PAGE, 9));
     expect([api.fadvise(memfd!, 0, 0, api.POSIX_FADV_DONTNEED), stat(b, memfd!)]).toEqual([0, [1, 0]]);
     expect([api.fadvise(disk!, 0, 0, 0), stat(b, disk!)]).toEqual([0, [1, 1]]);
+    expect(api.ftruncate(memfd!, 2 * PAGE)).toBe(0);
+    expect([api.fadvise(memfd!, 0, 0, api.POSIX_FADV_WILLNEED), stat(b, memfd!)]).toEqual([0, [1, 0]]);
     expect([api.fadvise(disk!, 0, -1, 4), api.fadvise(disk!, 0, 0, 6), api.fadvise(disk!, 0, 0, -1)]).toEqual([
       -EINVAL,
       -EINVAL,

@@ -30,7 +30,7 @@ import {
   pageoutRange,
   zapPageRange,
 } from '@mmkit/aspace/sched';
-import { punchHole } from '@mmkit/filemap/sched';
+import { forcePageCacheReadahead, punchHole } from '@mmkit/filemap/sched';
 import { faultinPageRange } from '@mmkit/gup/sched';
 import {
   VM_HUGETLB,
@@ -57,7 +57,7 @@ import {
   MADV_WILLNEED,
 } from './flags.ts';
 
-/** Gives page advice to [start, end) of `vma`: 0 or a negative errno. MADV_REMOVE drops mmap_lock on the way. */
+/** Gives page advice to [start, end) of `vma`: 0 or a negative errno. MADV_REMOVE and MADV_WILLNEED drop mmap_lock on the way. */
 export function* advisePages(mm: Mm, vma: Vma, start: number, end: number, advice: number): Task<number> {
   switch (advice) {
     case MADV_DONTNEED:
@@ -94,7 +94,7 @@ export function* advisePages(mm: Mm, vma: Vma, start: number, end: number, advic
     case MADV_REMOVE:
       return yield* removePages(mm, vma, start, end);
     case MADV_WILLNEED:
-      return 0;
+      return yield* willNeed(mm, vma, start, end);
     default:
       return -EINVAL;
   }
@@ -140,6 +140,18 @@ function* removePages(mm: Mm, vma: Vma, start: number, end: number): Task<number
   const error = yield* punchHole(inode, offset, end - start);
   yield* mmapReadLock(mm);
   return error;
+}
+
+/** MADV_WILLNEED: reads of a disk file's pages begin (madvise_willneed); other memory is here already. Always 0. */
+function* willNeed(mm: Mm, vma: Vma, start: number, end: number): Task<number> {
+  const inode = vmaInode(vma);
+  if (inode === null) return 0;
+  const { pageSize } = mm.memory.phys;
+  const first = (start - vma.start) / pageSize + vma.pgoff;
+  mmapReadUnlock(mm);
+  yield* forcePageCacheReadahead(inode, first, first + (end - start) / pageSize);
+  yield* mmapReadLock(mm);
+  return 0;
 }
 
 /** MADV_POPULATE_READ, or with `write` MADV_POPULATE_WRITE, of [start, end). Takes mmap_lock itself (B.13). */

@@ -2,7 +2,17 @@ import { describe, expect, it } from 'vitest';
 import { EACCES, EFAULT, EINTR, EINVAL, ENOMEM, EPERM } from '@mmkit/base';
 import { fileRmap, MM_ROOT, Mm } from '@mmkit/aspace';
 import * as coloured from '@mmkit/aspace/sched';
-import { createInode, filemapAddFolio, F_SEAL_WRITE, folioUnlock, Inode, OpenFile } from '@mmkit/filemap';
+import {
+  addExtent,
+  createBlockDevice,
+  createInode,
+  createMemoryBackend,
+  filemapAddFolio,
+  F_SEAL_WRITE,
+  folioUnlock,
+  Inode,
+  OpenFile,
+} from '@mmkit/filemap';
 import {
   MADV_COLD,
   MADV_COLLAPSE,
@@ -197,13 +207,28 @@ describe.each(builds)('%s build: madvise about pages', (build, api) => {
     expect([advise(mm, 0, 1, MADV_REMOVE), inode.pages.size, isLocked(mm.mmapLock)]).toEqual([-EPERM, 1, false]);
   });
 
-  it('6.18: WILLNEED is 0 on anonymous memory and files, ENOMEM for holes; nothing changes', () => {
+  it('6.18: WILLNEED is 0 on anonymous memory and shmem, which nothing changes, ENOMEM for holes', () => {
     const mm = setUp(api);
     mapPages(api, mm, 0, 1);
     mapFile(mm, file(build, mm, 1), 1, 1, 0, SHARED);
     const used = framesUsed(mm);
     expect([advise(mm, 0, 2, MADV_WILLNEED), advise(mm, 0, 3, MADV_WILLNEED)]).toEqual([0, -ENOMEM]);
-    expect(framesUsed(mm)).toBe(used);
+    expect([framesUsed(mm), isLocked(mm.mmapLock)]).toEqual([used, false]);
+  });
+
+  it('6.18: WILLNEED of a disk file reads the pages advised, as far as the file goes; a private mapping likewise', () => {
+    for (const flags of [SHARED, VM_READ | VM_MAYREAD]) {
+      const mm = setUp(api);
+      const { sched, phys, files } = mm.memory;
+      const device = createBlockDevice(sched, phys, createMemoryBackend(new Uint8Array(16 * PAGE)));
+      const inode = createInode(files, device, (build.startsWith('sched') ? coloured.fileRmap : fileRmap)(mm.memory));
+      addExtent(inode, 0, 6 * PAGE);
+      mapFile(mm, inode, 0, 3, 1, flags);
+      mapFile(mm, inode, 3, 3, 4, flags);
+      expect([advise(mm, 1, 1, MADV_WILLNEED), [...inode.pages.keys()]]).toEqual([0, [2]]);
+      expect([advise(mm, 2, 4, MADV_WILLNEED), [...inode.pages.keys()]]).toEqual([0, [2, 3, 4, 5]]);
+      expect([present(mm, 6), isLocked(mm.mmapLock)]).toEqual(['......', false]);
+    }
   });
 
   it('6.18: without huge pages COLLAPSE is EINVAL, in a hole ENOMEM; HWPOISON is unknown to this kernel', () => {
