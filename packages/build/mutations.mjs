@@ -47,8 +47,8 @@ export const mutations = [
   {
     row: 'A.16 #2',
     file: gup('lookup.co.ts'),
-    from: 'const error = tryGrabFolio(phys, pfn, 1, flags);',
-    to: 'const error = 0;',
+    from: 'hot[frame | refcountAt] = refs + unit;',
+    to: '',
     test: classicTest,
     title: 'A.16 #2: WRITE|GET of 3 untouched pages',
   },
@@ -63,8 +63,8 @@ export const mutations = [
   {
     row: 'A.16 #4',
     file: gup('engine.co.ts'),
-    from: 'const page = yield* followPage(mm, vma!, start, foll);',
-    to: 'const page = fresh ? NEEDS_FAULT : yield* followPage(mm, vma!, start, foll);',
+    from: 'const page = yield* followPages(',
+    to: 'const page = fresh ? NEEDS_FAULT : yield* followPages(',
     test: classicTest,
     title: 'A.16 #4: again, the pages being there',
   },
@@ -207,8 +207,8 @@ export const mutations = [
   {
     row: 'A.16 #22',
     file: gup('engine.co.ts'),
-    from: 'if (vmas !== null) vmas[request.at] = vma;',
-    to: 'if (vmas !== null && page < 0) vmas[request.at] = vma;',
+    from: 'if (vmas !== null) for (',
+    to: 'if (vmas !== null && pages !== null) for (',
     test: classicTest,
     title: 'A.16 #22: pages NULL, vmas not',
   },

@@ -1,6 +1,6 @@
 /**
- * The slow engine: one page after the other under mmap_lock (Linux: __get_user_pages, faultin_page; B.4). The
- * documented classic call runs on it too.
+ * The slow engine: pages looked up under mmap_lock, one by one faulted in (Linux: __get_user_pages, faultin_page; B.4).
+ * The documented classic call runs on it too.
  */
 import {
   EAGAIN,
@@ -52,7 +52,7 @@ import { noted } from '@mmkit/task';
 import { isStackGuardPage, VM_WRITE, vmaLookup } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { findExtendVma } from './find-vma.co.ts';
-import { followPage, NEEDS_FAULT } from './lookup.co.ts';
+import { FOLLOWED, followPages, NEEDS_FAULT } from './lookup.co.ts';
 import { FOLL_COW, FOLL_MLOCK, FOLL_POPULATE, Request } from './request.ts';
 import { checkVmaFlags } from './vma-check.ts';
 
@@ -91,8 +91,12 @@ export function* getUserPagesRange(mm: Mm, start: number, nr: number, request: R
       result = request.classic ? -ERESTARTSYS : -EINTR;
       break;
     }
-    const page = yield* followPage(mm, vma!, start, foll);
-    if (page === NEEDS_FAULT || page === -EMLINK) {
+    const most = foll === flags ? Math.min(nr - done, Math.ceil((vma!.end - start) / pageSize)) : 1;
+    const page = yield* followPages(mm, vma!, start, most, foll, request);
+    let taken = 1;
+    if (page === FOLLOWED) {
+      taken = request.taken;
+    } else if (page === NEEDS_FAULT || page === -EMLINK) {
       result = yield* faultinPage(mm, vma!, start, foll, page === -EMLINK, request);
       if (result === 0 || result === COW_BROKEN) {
         if (result === COW_BROKEN) foll = policy.forcedWrite === 'read' ? foll & ~FOLL_WRITE : foll | FOLL_COW;
@@ -112,10 +116,10 @@ export function* getUserPagesRange(mm: Mm, start: number, nr: number, request: R
       if (request.at >= pages.length) overrun(mm, request, first, page);
       pages[request.at] = page;
     }
-    if (vmas !== null) vmas[request.at] = vma;
-    request.at++;
-    done++;
-    start += pageSize;
+    if (vmas !== null) for (let i = 0; i < taken; i++) vmas[request.at + i] = vma;
+    request.at += taken;
+    done += taken;
+    start += taken * pageSize;
     foll = flags;
     fresh = true;
   }

@@ -1,8 +1,8 @@
 /**
- * Slow lookup of one page (Linux: follow_page_mask, follow_page_pte; B.6): the entry is read and the folio grabbed under
+ * Slow lookup of pages (Linux: follow_page_mask, follow_page_pte; B.6): the entry is read and the folio grabbed under
  * the page-table lock. Caller holds mmap_lock.
  */
-import { EEXIST, EFAULT, EMLINK, FOLL_DUMP, FOLL_FORCE, FOLL_GET, FOLL_TOUCH, FOLL_WRITE } from '@mmkit/base';
+import { EEXIST, EFAULT, EMLINK, FOLL_DUMP, FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_TOUCH, FOLL_WRITE } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { folioTestAnon, mlockFound, ptlUnlock, MM_ROOT, Mm, pageAnonExclusive, vmNormalPage } from '@mmkit/aspace';
 import { ptlLock } from '@mmkit/aspace/sched';
@@ -11,6 +11,8 @@ import {
   createDecoded,
   createEntry,
   E_DIRTY,
+  E_PROTNONE,
+  E_SPECIAL,
   E_UFFD_WP,
   E_WRITE,
   E_YOUNG,
@@ -23,27 +25,132 @@ import {
   tableAt,
   writeEntry,
 } from '@mmkit/pgtable';
-import { compoundHead, PG_DIRTY, PG_REFERENCED, setFlag, testFlag, tryGrabFolio } from '@mmkit/phys';
+import type { Decoded, Entry } from '@mmkit/pgtable';
+import {
+  compoundHead,
+  frameWordIndex,
+  frameWords,
+  GUP_PIN_COUNTING_BIAS,
+  HOT_FLAGS,
+  HOT_REFCOUNT,
+  PG_DIRTY,
+  PG_HEAD,
+  PG_REFERENCED,
+  PG_TAIL,
+  Phys,
+  setFlag,
+  testFlag,
+  tryGrabFolio,
+} from '@mmkit/phys';
 import { VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE, VM_SHARED, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
-import { FOLL_COW, FOLL_MLOCK } from './request.ts';
+import { PAGES_A_HOLD } from './hold.sched.ts';
+import { FOLL_COW, FOLL_MLOCK, Request } from './request.ts';
 import { gupMustUnshare } from './unshare.ts';
 
 /** The page is not there, or not as it is needed: fault it in and look again (the kernel's NULL). */
 export const NEEDS_FAULT = -0x1000;
+/** `request.taken` pages are there, their PFNs in the next slots of `request.pages`. */
+export const FOLLOWED = -0x1001;
+
+/** The count of a page of a large folio is its head's, and its pins are counted apart. */
+const LARGE: number = PG_HEAD | PG_TAIL;
+/** Largest reference count. */
+const MAX_COUNT = 0x7fff_ffff;
 
 /**
- * Looks up the page at `address` and takes what `flags` ask for: its PFN, NEEDS_FAULT, -EMLINK (unshare it first),
- * -EEXIST (an entry without a page of its own), -EFAULT (FOLL_DUMP), or -ENOMEM (too many references).
+ * Looks up pages of `vma` from `address` on, at most `nr`, and takes what `flags` ask for: FOLLOWED; or of the first
+ * alone its PFN, NEEDS_FAULT, -EMLINK (unshare it first), -EEXIST (an entry without a page of its own), -EFAULT
+ * (FOLL_DUMP), or -ENOMEM (too many references).
  */
-export function* followPage(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
+export function* followPages(
+  mm: Mm,
+  vma: Vma,
+  address: number,
+  nr: number,
+  flags: number,
+  request: Request,
+): Task<number> {
   const { memory } = mm;
-  const table = leafTable(memory.tables, mm.words[MM_ROOT]!, address);
+  const { tables, format, phys } = memory;
+  const table = leafTable(tables, mm.words[MM_ROOT]!, address);
   if (table < 0) return yield* followHuge(mm, vma, address, flags);
+  const index = leafIndex(format, address);
+  const entry = createEntry();
+  const decoded = createDecoded();
   yield* ptlLock(memory, table);
-  const result = followEntry(mm, vma, table, leafIndex(memory.format, address), flags);
+  readEntry(tables, table, index, entry);
+  format.decode(entry.lo, entry.hi, 0, decoded);
+  const most = Math.min(nr, tables.entries - index, PAGES_A_HOLD);
+  request.taken = isSure(phys, decoded, flags)
+    ? followAlike(mm, table, index, most, entry, decoded, flags, request)
+    : 0;
+  const result = request.taken > 0 ? FOLLOWED : followEntry(mm, vma, table, index, entry, decoded, flags);
   ptlUnlock(memory, table);
   return result;
+}
+
+/** Does nothing but the page's own state decide about such an entry? */
+function isSure(phys: Phys, { kind, pfn, flags: has }: Decoded, flags: number): boolean {
+  // What may be written is nobody else's: it need not be unshared.
+  const write = (flags & (FOLL_WRITE | FOLL_PIN)) !== 0 ? E_WRITE : 0;
+  const plain = kind === ENTRY_LEAF && pfn < phys.frames && (has & (write | E_SPECIAL | E_PROTNONE)) === write;
+  return plain && (flags & FOLL_MLOCK) === 0;
+}
+
+/**
+ * The hot loop, the rules of `followEntry` written out: takes pages whose entries differ from the first, `entry`, in the
+ * PFN alone: how many. It stops at one that needs a closer look: the zero page, one of a large folio or without a count,
+ * or one that is clean and must not be.
+ */
+function followAlike(
+  mm: Mm,
+  table: number,
+  index: number,
+  nr: number,
+  entry: Entry,
+  decoded: Decoded,
+  flags: number,
+  request: Request,
+): number {
+  const { phys, tables } = mm.memory;
+  const { pfnLowShift, pfnHighMask, pfnHighShift } = tables;
+  const { pages, at } = request;
+  const { hot, zeroPfn } = phys;
+  // An imported name is looked up at every use.
+  const refcountAt = HOT_REFCOUNT;
+  const flagsAt = HOT_FLAGS;
+  const words = frameWords(phys, table);
+  const first = frameWordIndex(phys, table) + index * 2 + tables.lowAt;
+  const restLo = (1 << pfnLowShift) - 1;
+  const restHi = ~pfnHighMask;
+  const wantLo = entry.lo & restLo;
+  const wantHi = entry.hi & restHi;
+  const unit = (flags & FOLL_PIN) !== 0 ? GUP_PIN_COUNTING_BIAS : (flags & FOLL_GET) !== 0 ? 1 : 0;
+  const most = MAX_COUNT - unit;
+  const clean = (flags & (FOLL_TOUCH | FOLL_WRITE)) === (FOLL_TOUCH | FOLL_WRITE) && (decoded.flags & E_DIRTY) === 0;
+  const want = clean ? PG_DIRTY : 0;
+  const mask = LARGE | want;
+  const touched = (flags & FOLL_TOUCH) !== 0 ? PG_REFERENCED : 0;
+  const count = pages === null ? nr : Math.min(nr, pages.length - at);
+  let i = 0;
+  for (; i < count; i++) {
+    const low = (first + i * 2) | 0;
+    const lo = words[low]!;
+    const hi = words[low ^ 1]!;
+    if ((lo & restLo) !== wantLo || (hi & restHi) !== wantHi) break;
+    const pfn = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
+    const frame = pfn << 2;
+    const state = hot[frame | flagsAt]!;
+    const refs = hot[frame | refcountAt]!;
+    // Written so that a frame beyond RAM, which has no count, is refused too.
+    if ((state & mask) !== want || !(refs > 0) || refs > most || pfn === zeroPfn) break;
+    hot[frame | refcountAt] = refs + unit;
+    hot[frame | flagsAt] = state | touched;
+    if (pages !== null) pages[at + i] = pfn;
+  }
+  if ((flags & FOLL_PIN) !== 0) phys.nrFollPinAcquired += i;
+  return i;
 }
 
 /** The page is mapped by a large entry, or not at all (follow_huge_pmd). */
@@ -87,12 +194,17 @@ function noPage(vma: Vma, flags: number): number {
   return (flags & FOLL_DUMP) !== 0 && vmaIsAnonymous(vma) ? -EFAULT : NEEDS_FAULT;
 }
 
-function followEntry(mm: Mm, vma: Vma, table: number, index: number, flags: number): number {
+/** One page by all the rules of B.6; `entry`, which means `decoded`, has been read at `index` of `table`. */
+function followEntry(
+  mm: Mm,
+  vma: Vma,
+  table: number,
+  index: number,
+  entry: Entry,
+  decoded: Decoded,
+  flags: number,
+): number {
   const { phys, format, tables, policy } = mm.memory;
-  const entry = createEntry();
-  const decoded = createDecoded();
-  readEntry(tables, table, index, entry);
-  format.decode(entry.lo, entry.hi, 0, decoded);
   if (decoded.kind === ENTRY_NONE) return noPage(vma, flags);
   if (decoded.kind !== ENTRY_LEAF) return NEEDS_FAULT;
   const page = vmNormalPage(decoded);

@@ -38,6 +38,8 @@ export class Request {
   readonly classic: boolean;
   /** Next slot of `pages` and `vmas`. */
   at: number;
+  /** Pages that the last lookup took. */
+  taken: number;
 
   constructor(
     flags: number,
@@ -54,5 +56,6 @@ export class Request {
     this.locked = locked;
     this.classic = classic;
     this.at = 0;
+    this.taken = 0;
   }
 }

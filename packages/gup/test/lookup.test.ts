@@ -17,6 +17,7 @@ import { E_DIRTY, E_PROTNONE, E_SPECIAL, E_UFFD_WP, E_USER, E_WRITE, E_YOUNG } f
 import {
   checkPhys,
   clearFlag,
+  HOT_FLAGS,
   HOT_REFCOUNT,
   HOT_WORDS,
   PG_ANON_EXCLUSIVE,
@@ -36,7 +37,7 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from '@mmkit/vma';
-import { AT, builds, PAGE, RW, space, swapEntry } from './builds.ts';
+import { AT, builds, codeOf, PAGE, RW, space, swapEntry } from './builds.ts';
 import type { Space } from './builds.ts';
 
 const READ_ONLY = VM_READ | VM_MAYREAD | VM_MAYWRITE;
@@ -250,6 +251,88 @@ describe.each(builds)('%s', (_, build) => {
       expect(s.locked(() => gup.getUserPages(s.mm, AT + PAGE, 1, 0, pages))).toBe(-ENOMEM);
       expect(gup.pinUserPagesFast(s.mm, AT + PAGE, 1, 0, pages)).toBe(-ENOMEM);
       expect(s.refs(pfn!)).toBe(0x7fff_ffff);
+    });
+  });
+
+  describe('B.6, many pages a call', () => {
+    const NR = 24;
+    const bits = E_USER | E_YOUNG;
+
+    /** Pages before and behind the end of a leaf table, many alike, each seventh in another state; two VMAs. */
+    function unlike(): Space {
+      const s = space(build);
+      s.map(AT, 13);
+      s.map(AT + 13 * PAGE, NR - 13);
+      const pfns = s.touch(AT, NR);
+      for (let i = 0; i < NR; i++) if (i % 7 !== 6) s.set(AT + i * PAGE, pfns[i]!, bits | E_WRITE);
+      s.set(AT + 2 * PAGE, pfns[2]!, bits | E_WRITE | E_DIRTY);
+      s.set(AT + 3 * PAGE, pfns[3]!, bits | E_WRITE | E_DIRTY);
+      s.set(AT + 7 * PAGE, pfns[7]!, bits);
+      clearFlag(s.phys, pfns[8]!, PG_ANON_EXCLUSIVE);
+      s.set(AT + 8 * PAGE, pfns[8]!, bits);
+      setFlag(s.phys, pfns[10]!, PG_DIRTY);
+      s.set(AT + 11 * PAGE, pfns[11]!, E_PROTNONE);
+      return s;
+    }
+
+    function state(s: Space, got: number, out: Uint32Array): unknown {
+      const counts = [got, s.phys.nrFollPinAcquired, s.memory.stat.pgfault, s.phys.freeFrames];
+      const frames = Array.from(out, (pfn) => [pfn, s.refs(pfn), s.phys.hot[pfn * HOT_WORDS + HOT_FLAGS]]);
+      const entries = Array.from(out, (_, i) => s.entry(AT + i * PAGE));
+      return [counts, frames, entries];
+    }
+
+    const rows = [
+      ['getUserPages', 0],
+      ['getUserPages', FOLL_WRITE],
+      ['pinUserPages', 0],
+      ['pinUserPages', FOLL_WRITE],
+    ] as const;
+    it.each(rows)('%s, flags %i: as one call a page', (name, flags) => {
+      const [many, single] = [unlike(), unlike()];
+      const [all, out] = [new Uint32Array(NR), new Uint32Array(NR)];
+      const got = many.locked(() => gup[name](many.mm, AT, NR, flags, all));
+      single.locked(() => {
+        const one = new Uint32Array(1);
+        for (let i = 0; i < NR; i++) {
+          expect(gup[name](single.mm, AT + i * PAGE, 1, flags, one)).toBe(1);
+          out[i] = one[0]!;
+        }
+      });
+      expect(got).toBe(NR);
+      expect(state(many, got, all)).toEqual(state(single, got, out));
+      checkPhys(many.phys);
+    });
+
+    it('without pages the counts stay', () => {
+      const s = unlike();
+      const before = s.touch(AT, 2).map((pfn) => s.refs(pfn));
+      expect(s.locked(() => gup.getUserPages(s.mm, AT, NR, 0, null))).toBe(NR);
+      expect(s.touch(AT, 2).map((pfn) => s.refs(pfn))).toEqual(before);
+    });
+
+    it('from inside a page up to the end of the last: ends with the VMA', () => {
+      const s = space(build);
+      s.map(AT, 3);
+      s.touch(AT, 3);
+      expect(s.locked(() => gup.getUserPages(s.mm, AT + PAGE - 1, 5, 0, pages))).toBe(3);
+    });
+
+    // The made-up format has no bits for more.
+    it.each(build.format.name === 'made up' ? [28] : [28, 30])('a frame 2^%i is not mistaken for one in RAM', (bit) => {
+      const s = space(build);
+      s.map(AT, 2);
+      s.touch(AT, 2);
+      const pfn = s.entry(AT).pfn;
+      s.set(AT + PAGE, 2 ** bit + pfn, bits | E_WRITE);
+      expect(codeOf(() => get(s, 0, 2))).toBeInstanceOf(RangeError);
+      expect(s.refs(pfn)).toBe(2);
+      const alone = space(build);
+      alone.map(AT, 1);
+      alone.touch(AT, 1);
+      alone.set(AT, 2 ** bit + pfn, bits | E_WRITE);
+      expect(codeOf(() => get(alone, 0))).toBeInstanceOf(RangeError);
+      expect(alone.refs(pfn)).toBe(1);
     });
   });
 
