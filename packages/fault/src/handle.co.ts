@@ -45,17 +45,27 @@ import { doWpPage } from './wp.co.ts';
  * Handles one fault at `address` (bytes, inside `vma`): VM_FAULT_* bits. The VMA must not be touched after a result
  * with VM_FAULT_RETRY: mmap_lock was given back then, unless with FAULT_FLAG_RETRY_NOWAIT. Counts PGFAULT for every
  * result but RETRY, and, without an error, the fault of the current task, major also when it was tried before (A.10;
- * `faultCounts`).
+ * `faultCounts`). In droppable memory the first lack of a page is no error (N.2 #4): the fault is made and counted again, and
+ * VM_FAULT_OOM says that there is none then either, where Linux's OOM killer has ended a process (as observed on 6.18).
  */
 export function* handleMmFault(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
-  const { stat, sched, policy } = mm.memory;
+  const result = yield* handleOnce(mm, vma, address, flags);
+  // So far nobody has dropped mmap_lock: only files do, and those are not droppable.
+  if ((result & VM_FAULT_OOM) === 0 || !vmaIsDroppable(vma)) return countFault(mm, flags, result);
+  countFault(mm, flags, result & ~VM_FAULT_OOM);
+  return countFault(mm, flags, yield* handleOnce(mm, vma, address, flags));
+}
+
+function* handleOnce(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
+  const { sched, phys } = mm.memory;
   if (sched.tracepoints !== null) traceBegin(sched, TP_FAULT, lowWord(address), highWord(address), flags);
-  // The VMA may be gone afterwards.
-  const droppable = vmaIsDroppable(vma);
-  let result = yield* handleFault(mm, vma, address - (address % mm.memory.phys.pageSize), flags);
-  // Droppable memory never fails for want of a page: the access is tried again.
-  if (droppable) result &= ~VM_FAULT_OOM;
+  const result = yield* handleFault(mm, vma, address - (address % phys.pageSize), flags);
   if (sched.tracepoints !== null) traceEnd(sched, TP_FAULT, result);
+  return result;
+}
+
+function countFault(mm: Mm, flags: number, result: number): number {
+  const { stat, sched, policy } = mm.memory;
   if ((result & VM_FAULT_MAJOR) !== 0) stat.pgmajfault++;
   if ((result & VM_FAULT_RETRY) !== 0) return result;
   stat.pgfault++;

@@ -1,12 +1,14 @@
 /** MAP_DROPPABLE (6.11), as a program asked 6.18: flags, what excludes it, mlock, advice, fork, merging. */
 import { describe, expect, it } from 'vitest';
-import { EINVAL, EPERM, FOLL_LONGTERM, FOLL_WRITE } from '@mmkit/base';
+import { EINVAL, ENOMEM, EPERM, FOLL_LONGTERM, FOLL_WRITE } from '@mmkit/base';
 import {
   MADV_DODUMP,
   MADV_DONTDUMP,
+  MADV_DONTNEED,
   MADV_FREE,
   MADV_KEEPONFORK,
   MADV_MERGEABLE,
+  MADV_POPULATE_WRITE,
   MADV_WIPEONFORK,
   MAP_ANONYMOUS,
   MAP_DROPPABLE,
@@ -112,12 +114,38 @@ describe.each(builds)('%s build: MAP_DROPPABLE', (_name, api) => {
     api.checkMachine(machine);
   });
 
-  it('N.1: a fault that finds no page is no error: the access is made again', () => {
+  it('N.2 #4: a fault that finds no page is no error: the access is made again', () => {
     const { machine, process, cpu } = start();
     cpu.poke(process, AT, 1);
     failAllocations(machine.memory.phys, { nth: 1 });
     const { pgfault } = machine.memory.stat;
     expect(cpu.poke(process, AT + PAGE, 5)).toBe(0);
     expect([cpu.peek(process, AT + PAGE), machine.memory.stat.pgfault]).toEqual([5, pgfault + 2]);
+  });
+
+  it('6.18: where memory stays short and the OOM killer would end the process, the access is -ENOMEM', () => {
+    const { machine, process, mm, cpu } = start(16 * PAGE);
+    cpu.poke(process, AT, 1);
+    failAllocations(machine.memory.phys, { order: 0 });
+    const { pgfault } = machine.memory.stat;
+    expect([cpu.poke(process, AT + PAGE, 5), machine.memory.stat.pgfault]).toEqual([-ENOMEM, pgfault + 2]);
+    const pages = new Uint32Array(3);
+    expect(api.pinUserPagesFast(mm, AT, 3, FOLL_WRITE, pages)).toBe(1);
+    api.unpinUserPages(machine.memory, pages, 1);
+    expect(api.pinUserPagesFast(mm, AT + PAGE, 3, FOLL_WRITE, pages)).toBe(-ENOMEM);
+    expect(api.madvise(mm, AT, 4 * PAGE, MADV_POPULATE_WRITE)).toBe(-ENOMEM);
+    failAllocations(machine.memory.phys, null);
+    expect([cpu.poke(process, AT + PAGE, 5), cpu.peek(process, AT), api.munmap(mm, AT, 16 * PAGE)]).toEqual([0, 1, 0]);
+    api.checkMachine(machine);
+  });
+
+  it('6.18: a machine without a free page: so too, until somebody frees one', () => {
+    const { process, mm, cpu } = start(256 * PAGE);
+    let page = 0;
+    while (page < 256 && cpu.poke(process, AT + page * PAGE, 1) === 0) page++;
+    expect(page).toBeGreaterThan(16);
+    expect([page < 256, cpu.poke(process, AT + page * PAGE, 1)]).toEqual([true, -ENOMEM]);
+    api.madvise(mm, AT, PAGE, MADV_DONTNEED);
+    expect(cpu.poke(process, AT + page * PAGE, 1)).toBe(0);
   });
 });
