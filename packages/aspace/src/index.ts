@@ -70,6 +70,6 @@ export {
 } from './huge.ts';
 export { invalidateHugePmd, splitHugePmd, splitHugePmdAt, splitHugePmdLocked } from './split-huge.gen.ts';
 export { collapseHugePage } from './collapse.gen.ts';
-export { mayExpandVm, mayLock } from './memlock.ts';
+export { dataPages, mayExpandVm, mayLock } from './memlock.ts';
 export { MlockBatch, mlockFolio, mlockFound, mlockVmaFolio, munlockFolio, munlockVmaFolio } from './mlock.ts';
 export { mlockRange } from './mlock-range.gen.ts';

@@ -90,6 +90,11 @@ export class Mm {
   rlimitStack: number;
   /** RLIMIT_AS of its process, bytes: what all its VMAs may come to; Infinity: none. */
   rlimitAs: number;
+  /**
+   * RLIMIT_DATA of its process, bytes: what its private writable memory may come to, stacks aside, and the heap from end to
+   * end; Infinity: none; 0: for the heap alone, as where the hard limit is infinite.
+   */
+  rlimitData: number;
   /** CAP_IPC_LOCK: RLIMIT_MEMLOCK is not for it. */
   capIpcLock: boolean;
   /**
@@ -97,6 +102,12 @@ export class Mm {
    * whoever starts one; children inherit it.
    */
   startStack: number;
+  /**
+   * Where the heap begins, and where it ends (start_brk, brk), any byte: both 0 when no program was started, and then there is
+   * no heap. Whoever starts one sets both; brk(2) moves the end. Under mmap_lock for writing.
+   */
+  startBrk: number;
+  brk: number;
   /** It gets no huge pages (prctl PR_SET_THP_DISABLE); children inherit it. */
   thpDisabled: boolean;
   /** VM_LOCKED and VM_LOCKONFAULT for every new VMA (def_flags, mlockall). Under mmap_lock for writing. */
@@ -127,8 +138,11 @@ export class Mm {
     this.rlimitMemlock = DEFAULT_MEMLOCK;
     this.rlimitStack = DEFAULT_STACK;
     this.rlimitAs = Infinity;
+    this.rlimitData = Infinity;
     this.capIpcLock = false;
     this.startStack = 0;
+    this.startBrk = 0;
+    this.brk = 0;
     this.thpDisabled = false;
     this.defFlags = 0;
     this.mlockBatch = null;

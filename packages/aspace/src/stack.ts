@@ -22,7 +22,7 @@ export function expandDownwards(mm: Mm, vma: Vma, address: number): number {
   anonVmaPrepare(mm.memory, vma);
   const start = alignDown(address, mm.vmas.pageSize);
   const pages = (vma.start - start) * mm.vmas.pagesPerByte;
-  if (!mayExpandVm(mm, pages) || vma.end - start > mm.rlimitStack) return -ENOMEM;
+  if (!mayExpandVm(mm, vma.flags, pages) || vma.end - start > mm.rlimitStack) return -ENOMEM;
   if ((vma.flags & VM_LOCKED) !== 0) {
     if (!mayLock(mm, pages)) return -ENOMEM;
     mm.lockedVm += pages;

@@ -18,9 +18,12 @@ export function procMaps(process: Process): string {
   return mapsText(mm.vmas, (vma) => mapsName(mm, vma));
 }
 
-/** What a line says besides the VMA: its file, or `[stack]`; null: nothing, nor of a file that is not one of ours. */
+/** What a line says besides the VMA: its file, `[heap]` or `[stack]`; null: nothing, nor of a file that is not one of ours. */
 export function mapsName(mm: Mm, { start, end, file }: Vma): MapsName | null {
-  if (!(file instanceof OpenFile)) return start <= mm.startStack && end >= mm.startStack ? { name: '[stack]' } : null;
+  if (!(file instanceof OpenFile)) {
+    if (start < mm.brk && end > mm.startBrk) return { name: '[heap]' };
+    return start <= mm.startStack && end >= mm.startStack ? { name: '[stack]' } : null;
+  }
   const { inode, path } = file;
   const { major, minor } = inode.device ?? { major: 0, minor: SHMEM_MINOR };
   return { major, minor, inode: inode.id, name: path };

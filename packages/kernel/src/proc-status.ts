@@ -3,11 +3,11 @@
  *
  * A process of ours has no threads, signals, groups, descriptors or namespaces: those lines are as of a task that has none.
  */
-import { MM_ROOT } from '@mmkit/aspace';
+import { dataPages, MM_ROOT } from '@mmkit/aspace';
 import type { Mm } from '@mmkit/aspace';
 import { createDecoded, createEntry, ENTRY_TABLE, readEntry } from '@mmkit/pgtable';
 import { COLD_NEXT, COLD_PRIVATE, COLD_WORDS } from '@mmkit/phys';
-import { VM_EXEC, VM_GROWSDOWN, VM_SHARED, VM_WRITE, vmasIn } from '@mmkit/vma';
+import { VM_EXEC, VM_GROWSDOWN, VM_WRITE, vmasIn } from '@mmkit/vma';
 import type { Machine } from './machine.ts';
 import { checkAlive, Process } from './process.ts';
 
@@ -86,7 +86,7 @@ function memoryRows(mm: Mm): [string, string][] {
     ['RssAnon', mm.anonPages],
     ['RssFile', mm.filePages],
     ['RssShmem', mm.shmemPages],
-    ['VmData', pages((flags) => (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE && !isStack(flags))],
+    ['VmData', dataPages(mm)],
     ['VmStk', pages(isStack)],
     // There is no exec: nothing tells the program's own text from that of libraries.
     ['VmExe', 0],

@@ -53,6 +53,25 @@ describe.each(builds)('%s', (_name, api) => {
     expect(api.procMaps(child!)).toBe(RECORDED);
   });
 
+  it('6.18: every VMA without a file that overlaps the heap is [heap]', () => {
+    const machine = api.createMachine({ ramBytes: 64 * PAGE, cpus: 1 });
+    const process = api.createProcess(machine)!;
+    const { mm } = process;
+    mm.startBrk = BASE;
+    mm.brk = BASE;
+    expect(api.mmap(mm, BASE - PAGE, PAGE, RW, FIXED | MAP_ANONYMOUS, null)).toBe(BASE - PAGE);
+    expect(api.brk(mm, BASE + 2 * PAGE + 1)).toBe(BASE + 2 * PAGE + 1);
+    expect(api.mprotect(mm, BASE, PAGE, PROT_READ)).toBe(0);
+    const named = (line: string): string => `${line.padEnd(73)}[heap]\n`;
+    expect(api.procMaps(process)).toBe(
+      '1fffff000-200000000 rw-p 00000000 00:00 0 \n' +
+        named('200000000-200001000 r--p 00000000 00:00 0 ') +
+        named('200001000-200003000 rw-p 00000000 00:00 0 '),
+    );
+    expect(api.procSmaps(process)).toContain(named('200001000-200003000 rw-p 00000000 00:00 0 '));
+    expect(api.procStatus(machine, process)).toContain('VmData:\t      12 kB\n');
+  });
+
   it('6.18: [stack] is the VMA in which the stack began; what mprotect has cut off below has no name; a child too', () => {
     const machine = api.createMachine({ ramBytes: 64 * PAGE, cpus: 1 });
     const process = api.createProcess(machine)!;

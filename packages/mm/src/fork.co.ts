@@ -52,8 +52,11 @@ export function* dupMm(mm: Mm): Task<ForkResult> {
   child.rlimitMemlock = mm.rlimitMemlock;
   child.rlimitStack = mm.rlimitStack;
   child.rlimitAs = mm.rlimitAs;
+  child.rlimitData = mm.rlimitData;
   child.capIpcLock = mm.capIpcLock;
   child.startStack = mm.startStack;
+  child.startBrk = mm.startBrk;
+  child.brk = mm.brk;
   child.thpDisabled = mm.thpDisabled;
   let error = 0;
   for (const vma of vmasIn(mm.vmas, 0, mm.memory.format.userEnd)) {

@@ -69,6 +69,7 @@ export { mincore } from './mincore.gen.ts';
 export { mremap } from './mremap.gen.ts';
 export { mseal } from './mseal.gen.ts';
 export { msync } from './msync.gen.ts';
+export { brk } from './brk.gen.ts';
 export { dupMm, exitMm } from './fork.gen.ts';
 export type { ForkResult } from './fork.gen.ts';
 export { mprotect } from './mprotect.gen.ts';

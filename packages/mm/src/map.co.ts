@@ -49,7 +49,7 @@ import { unmapRegion } from './unmap.co.ts';
 /**
  * Maps `length` bytes (rounded up to pages) of private or shared memory, or of `file` from byte `offset` on: the address,
  * or a negative errno: -EBADF (no file, and not MAP_ANONYMOUS), -EINVAL (length 0, flags, alignment), -ENOMEM (no room,
- * map count, huge pages), -EEXIST (MAP_FIXED_NOREPLACE), -EPERM (a fixed address below MMAP_MIN_ADDR, something sealed in
+ * map count, RLIMIT_AS, RLIMIT_DATA, huge pages), -EEXIST (MAP_FIXED_NOREPLACE), -EPERM (a fixed address below MMAP_MIN_ADDR, something sealed in
  * the way, a seal against writing, MAP_LOCKED without any allowance), -EACCES (the file is not open for it), -EAGAIN
  * (RLIMIT_MEMLOCK), -EOPNOTSUPP (MAP_SYNC; a flag MAP_SHARED_VALIDATE does not know), -EINTR. `address` is a hint without
  * MAP_FIXED; 0: none. Bits of `prot` other than PROT_READ, PROT_WRITE and PROT_EXEC are ignored.
@@ -131,7 +131,7 @@ function* mapRegion(
     (sum, vma) => sum + Math.min(vma.end, at + size) - Math.max(vma.start, at),
     0,
   );
-  if (!mayExpandVm(mm, (size - replaced) * vmas.pagesPerByte)) return -ENOMEM;
+  if (!mayExpandVm(mm, flags, (size - replaced) * vmas.pagesPerByte)) return -ENOMEM;
   if (replaced > 0) {
     const error = yield* unmapRegion(mm, at, at + size);
     if (error !== 0) return error;

@@ -4,7 +4,7 @@
  */
 import { alignUp, checkAddress, checkInteger, EACCES, EINTR, EINVAL, ENOMEM, EPERM, isAligned } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { Mm, mmapWriteUnlock } from '@mmkit/aspace';
+import { mayExpandVm, Mm, mmapWriteUnlock } from '@mmkit/aspace';
 import { changeProtection, mmapWriteLockKillable, vmaModify } from '@mmkit/aspace/sched';
 import { populateLocked } from '@mmkit/gup/sched';
 import {
@@ -25,7 +25,7 @@ const MAY_SHIFT = 4;
 
 /**
  * Gives [address, address + length) the rights `prot`: 0; -EINVAL (alignment, `prot`), -ENOMEM (a hole: what lies before it
- * has the rights; or map count), -EACCES (a file not open for it), -EPERM (sealed), -EINTR.
+ * has the rights; map count, RLIMIT_DATA), -EACCES (a file not open for it), -EPERM (sealed), -EINTR.
  */
 export function* mprotect(mm: Mm, address: number, length: number, prot: number): Task<number> {
   checkAddress('address', address);
@@ -75,6 +75,9 @@ function* protectVma(mm: Mm, vma: Vma, start: number, end: number, wanted: numbe
   if (vmaIsSealed(vma)) return -EPERM;
   const old = vma.flags;
   if (wanted === old) return 0;
+  const pages = (end - start) * mm.vmas.pagesPerByte;
+  // What becomes data must have room as data.
+  if ((wanted & VM_WRITE) !== 0 && !mayExpandVm(mm, wanted, pages) && mayExpandVm(mm, old, pages)) return -ENOMEM;
   const flags = mprotectFlags(vma, wanted);
   const part = yield* vmaModify(mm, vma, start, end, flags);
   if (typeof part === 'number') return part;

@@ -44,7 +44,8 @@ export function checkArguments(mm: Mm, call: Remap): number {
 
 /**
  * 0, or why `vma`, in which the range begins, cannot be remapped so: -EPERM (sealed), -EINVAL (nothing to duplicate; a
- * device's memory), -EFAULT (the range passes its end, or it may not grow), -EAGAIN (RLIMIT_MEMLOCK), -ENOMEM (RLIMIT_AS).
+ * device's memory), -EFAULT (the range passes its end, or it may not grow), -EAGAIN (RLIMIT_MEMLOCK), -ENOMEM (RLIMIT_AS,
+ * RLIMIT_DATA).
  */
 export function checkVma(mm: Mm, vma: Vma, call: Remap): number {
   const { address, oldLength, newLength, flags } = call;
@@ -59,5 +60,5 @@ export function checkVma(mm: Mm, vma: Vma, call: Remap): number {
   if ((vma.flags & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return -EFAULT;
   const pages = (newLength - oldLength) * mm.vmas.pagesPerByte;
   if ((vma.flags & VM_LOCKED) !== 0 && !mayLock(mm, pages)) return -EAGAIN;
-  return mayExpandVm(mm, pages) ? 0 : -ENOMEM;
+  return mayExpandVm(mm, vma.flags, pages) ? 0 : -ENOMEM;
 }

@@ -24,7 +24,7 @@ import { unmapRegion } from './unmap.co.ts';
  * old mapping, empty. With MREMAP_FIXED and equal lengths the range may have several VMAs and holes, under the policy `mremapSeveral`.
  *
  * -EINVAL (flags, alignment, lengths, overlap); -EFAULT (no mapping at `address`, one that ends too early or may not grow);
- * -ENOMEM (no room, map count, RLIMIT_AS, no page table); -EPERM (sealed); -EAGAIN (limit of locked memory); -EINTR. Of several VMAs
+ * -ENOMEM (no room, map count, RLIMIT_AS, RLIMIT_DATA, no page table); -EPERM (sealed); -EAGAIN (limit of locked memory); -EINTR. Of several VMAs
  * those before the one that failed have moved; a target that had to be unmapped stays so.
  */
 export function* mremap(
@@ -108,7 +108,8 @@ function* remapTo(mm: Mm, call: Remap): Task<number> {
   // Both may have split the VMA; with old length 0 it may be gone, as the target may have been the source.
   const rest = vmaLookup(mm.vmas, address);
   if (rest === null) return -EFAULT;
-  if ((flags & MREMAP_DONTUNMAP) !== 0 && !mayExpandVm(mm, oldLength * mm.vmas.pagesPerByte)) return -ENOMEM;
+  if ((flags & MREMAP_DONTUNMAP) !== 0 && !mayExpandVm(mm, rest.flags, oldLength * mm.vmas.pagesPerByte))
+    return -ENOMEM;
   const at =
     (flags & MREMAP_FIXED) !== 0
       ? fixedArea(mm, newAddress, newLength)

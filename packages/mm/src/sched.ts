@@ -69,6 +69,7 @@ export { mincore } from './mincore.co.ts';
 export { mremap } from './mremap.co.ts';
 export { mseal } from './mseal.co.ts';
 export { msync } from './msync.co.ts';
+export { brk } from './brk.co.ts';
 export { dupMm, exitMm } from './fork.co.ts';
 export type { ForkResult } from './fork.co.ts';
 export { mprotect } from './mprotect.co.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EINTR, ENOMEM, EPERM, FOLL_WRITE } from '@mmkit/base';
 import { MM_ROOT } from '@mmkit/aspace';
 import type { Mm } from '@mmkit/aspace';
-import { dupMm as dupTask, madvise as madviseTask, mmap as mmapTask, munmap as munmapTask } from '@mmkit/mm/sched';
+import { brk as brkTask, dupMm as dupTask, madvise as madviseTask, mmap as mmapTask, munmap as munmapTask } from '@mmkit/mm/sched';
 import * as plain from '@mmkit/mm';
 import * as coloured from '@mmkit/mm/sched';
 import { MADV_DONTFORK, MADV_WIPEONFORK, PROT_READ } from '@mmkit/mm';
@@ -190,6 +190,7 @@ describe.each(builds)('%s build: fork', (_name, api) => {
 describe.each(schedBuilds)('%s build: killed while waiting for mmap_lock', (_name, api) => {
   it.each([
     ['mmap', (mm: Mm): Task<unknown> => mmapTask(mm, 0, PAGE, RW, ANON), -EINTR],
+    ['brk', (mm: Mm): Task<unknown> => brkTask(mm, PAGE), -EINTR],
     ['munmap', (mm: Mm): Task<unknown> => munmapTask(mm, BASE, PAGE), -EINTR],
     ['madvise(MADV_DONTFORK)', (mm: Mm): Task<unknown> => madviseTask(mm, BASE, PAGE, MADV_DONTFORK), -EINTR],
     ['fork', (mm: Mm): Task<unknown> => dupTask(mm), { error: -EINTR, mm: null }],
