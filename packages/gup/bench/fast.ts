@@ -1,13 +1,13 @@
 /**
  * pinUserPagesFast and unpinUserPages of 512 pages, plain build, against loops written by hand over the same arrays.
- * Run it by itself: node --conditions=@mmkit/source packages/gup/bench/fast.ts
+ * Run it by itself, after a build: node packages/gup/bench/fast.ts
  *
  * Both hand-written pins do what B.11 asks for each page: test the entry, add 1024 unless the count is zero or too
- * large, read the entry and the one above it again, mark the page referenced. `general` does the same work as ours: the
- * numbers of the format come as arguments, the zero page and frames beyond RAM are refused. `bare` is for x86-64 only
- * and trusts what it finds. Neither checks arguments, descends to the leaf table, turns interrupts off or looks at the
- * write-protect sequence: that is once a call. The variants take turns in one run; the best of many rounds counts, as
- * other work on the machine only ever makes a round longer.
+ * large, read the entry and the one above it again, which ours does in the sched build alone, mark the page referenced.
+ * `general` does the same work as ours otherwise: the numbers of the format come as arguments, the zero page and frames
+ * beyond RAM are refused. `bare` is for x86-64 only and trusts what it finds. Neither checks arguments, descends to the
+ * leaf table, turns interrupts off or looks at the write-protect sequence: that is once a call. The variants take turns
+ * in one run; the best of many rounds counts, as other work on the machine only ever makes a round longer.
  */
 import { createMemory, MM_ROOT } from '@mmkit/aspace';
 import { FOLL_WRITE } from '@mmkit/base';

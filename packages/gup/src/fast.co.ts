@@ -28,7 +28,6 @@ import {
   ACCESS_USER,
   ACCESS_WRITE,
   createDecoded,
-  createEntry,
   E_INVALID,
   E_PROTNONE,
   E_RIGHTS,
@@ -37,14 +36,13 @@ import {
   E_WRITE,
   ENTRY_LEAF,
   ENTRY_TABLE,
-  leafIndex,
-  levelIndex,
-  readEntry,
 } from '@mmkit/pgtable';
-import type { Decoded, Entry, EntryTest } from '@mmkit/pgtable';
+import type { Decoded, EntryTest } from '@mmkit/pgtable';
 import {
   bookPins,
   compoundHead,
+  frameWordIndex,
+  frameWords,
   GUP_PIN_COUNTING_BIAS,
   gupPutFolio,
   HOT_FLAGS,
@@ -64,7 +62,7 @@ import { localIrqSave, readSeqBegin, readSeqRetry } from '@mmkit/task/sched';
 import { getUserPagesLocked, setHasPinned } from './locked.co.ts';
 import { tracePins } from './trace.ts';
 import { fastFlagsProblem } from './legality.ts';
-import { Run } from './run.ts';
+import { OTHERS_RUN } from './others.sched.ts';
 import { gupMustUnshare } from './unshare.ts';
 
 /** Largest reference count. */
@@ -97,7 +95,8 @@ export function* gupFastFallback(
   }
   if ((flags & FOLL_PIN) !== 0) yield* setHasPinned(mm);
   const pageSize = memory.phys.pageSize;
-  const from = start - (start % pageSize);
+  // `%` on numbers of this size is a call.
+  const from = start - (lowWord(start) & (pageSize - 1));
   // In C a negative nr is a length just below 2^64: the sum wraps, unless start is smaller than what is missing.
   if (nr < 0) return from + nr * pageSize >= 0 ? -EOVERFLOW : -EFAULT;
   if (from + nr * pageSize > memory.format.taskSize) return -EFAULT;
@@ -139,28 +138,31 @@ export function* gupFast(mm: Mm, start: number, nr: number, flags: number, pages
 
 /** Descends to each leaf table of the range in turn; stops at the first entry it cannot handle. */
 function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Uint32Array): Task<number> {
-  const { format, tables, phys } = mm.memory;
-  const { tableTest, pfnLowShift, pfnHighMask, pfnHighShift } = format;
-  const entry = createEntry();
-  const { fastRecheckAbove: recheckAbove } = mm.memory.policy;
+  const { format, tables, phys, policy } = mm.memory;
+  const { levels, inverses, indexMask, lowAt, pfnLowShift, pfnHighMask, pfnHighShift } = tables;
+  const { maskLo, wantLo, maskHi, wantHi } = tables.tableTest;
   const write = (flags & FOLL_WRITE) !== 0;
   let done = 0;
   while (done < nr) {
     const address = start + done * phys.pageSize;
     let table = mm.words[MM_ROOT]!;
-    let above = 0;
-    let aboveIndex = 0;
     let inherited = E_RIGHTS;
     let huge: Decoded | null = null;
-    const index = leafIndex(format, address);
-    for (let level = format.levels - 1; level > 0; level--) {
-      above = table;
-      aboveIndex = levelIndex(format, level, address);
+    // The entry read last; every format has a table above the leaf table.
+    let words = phys.hot;
+    let low = 0;
+    let lo = 0;
+    let hi = 0;
+    for (let level = levels - 1; level > 0; level--) {
       yield noted(mm.memory.sched, P_GUP_READ);
-      readEntry(tables, table, aboveIndex, entry);
-      const { lo, hi } = entry;
+      words = frameWords(phys, table);
+      low = frameWordIndex(phys, table) + (lowWord(address * inverses[level]!) & indexMask) * 2 + lowAt;
+      do {
+        lo = words[low]!;
+        hi = words[low ^ 1]!;
+      } while (words[low] !== lo);
       table = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
-      if ((lo & tableTest.maskLo) !== tableTest.wantLo || (hi & tableTest.maskHi) !== tableTest.wantHi) {
+      if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) {
         const decoded = createDecoded();
         format.decode(lo, hi, level, decoded);
         if (decoded.kind === ENTRY_LEAF && level === 1) {
@@ -173,9 +175,10 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
       }
       if (table >= phys.frames) return done;
     }
+    const index = lowWord(address * inverses[0]!) & indexMask;
     if (huge !== null) {
       huge.flags &= inherited | ~E_RIGHTS;
-      const taken = yield* takeHuge(mm, huge, above, aboveIndex, entry, index, nr - done, flags);
+      const taken = yield* takeHuge(mm, huge, words, low, lo, hi, index, nr - done, flags);
       if (taken === 0) return done;
       fillPages(pages, done, taken, huge.pfn + index);
       done += taken;
@@ -184,9 +187,20 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
     const count = Math.min(tables.entries - index, nr - done);
     const test = format.leafTest(write ? ACCESS_USER | ACCESS_WRITE : ACCESS_USER, inherited);
     const writeTest = write ? test : format.leafTest(ACCESS_USER | ACCESS_WRITE, inherited);
-    const { lo, hi } = entry;
-    const run = new Run(phys, format, table, index, count, above, aboveIndex, lo, hi, recheckAbove, test, writeTest);
-    const taken = yield* walkLeafTable(mm, run, flags, pages, done);
+    if (!policy.fastRecheckAbove) {
+      words = Int32Array.of(lo, hi);
+      low = 0;
+    }
+    const leaf = frameWords(phys, table);
+    const first = frameWordIndex(phys, table) + index * 2 + lowAt;
+    const sure = sureTest(policy, test, writeTest, flags);
+    let taken = yield* takeSureEntries(mm, leaf, first, count, words, low, lo, hi, sure, flags, pages, done);
+    if (taken < 0) {
+      taken = ~taken;
+      const at = first + taken * 2;
+      const rest = count - taken;
+      taken += yield* takeEntries(mm, leaf, at, rest, words, low, lo, hi, test, writeTest, flags, pages, done + taken);
+    }
     done += taken;
     if (taken < count) break;
   }
@@ -204,15 +218,16 @@ function fillPages(pages: Uint32Array, at: number, count: number, pfn: number): 
 }
 
 /**
- * Pages of a huge page from the one of number `first` on, at most `nr`, all at once (gup_fast_pmd_leaf): how many. `entry` is
- * what was read at `index` of `table`, and says `huge`.
+ * Pages of a huge page from the one of number `first` on, at most `nr`, all at once (gup_fast_pmd_leaf): how many. Its
+ * entry lies at `low` of `words`; it was `lo` and `hi`, which say `huge`.
  */
 function* takeHuge(
   mm: Mm,
   huge: Decoded,
-  table: number,
-  index: number,
-  entry: Entry,
+  words: Int32Array,
+  low: number,
+  lo: number,
+  hi: number,
   first: number,
   nr: number,
   flags: number,
@@ -224,9 +239,7 @@ function* takeHuge(
   yield noted(mm.memory.sched, P_GUP_GRAB);
   if (!tryGrabFolioFast(phys, huge.pfn + first, count, flags)) return 0;
   yield noted(mm.memory.sched, P_GUP_RECHECK);
-  const now = createEntry();
-  readEntry(tables, table, index, now);
-  let good = (now.lo === entry.lo && now.hi === entry.hi) || !policy.fastRecheck;
+  let good = (words[low] === lo && words[low ^ 1] === hi) || !policy.fastRecheck;
   good &&= folioAllowed(mm.memory, huge.pfn, flags);
   if (good && (huge.flags & E_WRITE) === 0) {
     yield noted(mm.memory.sched, P_GUP_UNSHARE);
@@ -241,22 +254,30 @@ function* takeHuge(
   return count;
 }
 
-/** One leaf table (gup_fast_pte_range): how many entries were taken. */
-function* walkLeafTable(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: number): Task<number> {
-  if (yield* takeSureEntries(mm, run, flags, pages, at)) yield* takeEntries(mm, run, flags, pages, at);
-  return run.taken;
-}
-
 /**
- * The hot loop: the steps of B.11 and the arithmetic of B.7 written out, for entries about which there is no question
- * of sharing. True when it stopped at another one, which `takeEntries` decides: a call made in here, or the rules for
- * such entries, would cost the loop a third of its speed even where they are never used.
+ * The hot loop over `count` entries of a leaf table (gup_fast_pte_range), the first at `first` of `words`: the steps of
+ * B.11 and the arithmetic of B.7 written out, for entries about which there is no question of sharing. How many were
+ * taken; n as ~n when another sort of entry comes next, which `takeEntries` decides: a call made in here, or the rules for
+ * such entries, would cost the loop a third of its speed even where they are never used. The entry above lies at `above`
+ * of `aboveWords` and was `aboveLo`, `aboveHi`. An entry begins at an even index: its high word is at n ^ 1.
  */
-function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: number): Task<boolean> {
-  const { phys, format, policy } = mm.memory;
-  const { words, first, count, aboveWords, above, aboveLo, aboveHi } = run;
-  const { maskLo, wantLo, maskHi, wantHi } = sureTest(policy, run, flags);
-  const { pfnLowShift, pfnHighMask, pfnHighShift } = format;
+function* takeSureEntries(
+  mm: Mm,
+  words: Int32Array,
+  first: number,
+  count: number,
+  aboveWords: Int32Array,
+  above: number,
+  aboveLo: number,
+  aboveHi: number,
+  test: EntryTest,
+  flags: number,
+  pages: Uint32Array,
+  at: number,
+): Task<number> {
+  const { phys, tables } = mm.memory;
+  const { maskLo, wantLo, maskHi, wantHi } = test;
+  const { pfnLowShift, pfnHighMask, pfnHighShift } = tables;
   const { hot, zeroPfn } = phys;
   const unit = (flags & FOLL_PIN) !== 0 ? GUP_PIN_COUNTING_BIAS : 1;
   const most = MAX_COUNT - unit;
@@ -294,10 +315,12 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
     if (!(refs > 0) || refs > most || pfn === zeroPfn) break;
     hot[frame | refcountAt] = refs + unit;
     yield noted(mm.memory.sched, P_GUP_RECHECK);
-    const same = words[low] === lo && words[low ^ 1] === hi;
-    if (!same || aboveWords[above] !== aboveLo || aboveWords[above ^ 1] !== aboveHi) {
-      lost = pfn;
-      break;
+    if (OTHERS_RUN) {
+      const same = words[low] === lo && words[low ^ 1] === hi;
+      if (!same || aboveWords[above] !== aboveLo || aboveWords[above ^ 1] !== aboveHi) {
+        lost = pfn;
+        break;
+      }
     }
     if ((hot[frame | ownerAt]! & ownerMask) !== ownerKind) {
       lost = pfn;
@@ -309,31 +332,43 @@ function* takeSureEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, a
   }
   if ((flags & FOLL_PIN) !== 0) phys.nrFollPinAcquired += lost < 0 ? i : i + 1;
   if (lost >= 0) gupPutFolio(phys, lost, 1, flags);
-  run.taken = i;
-  return unsure;
+  return unsure ? ~i : i;
 }
 
 /** What an entry must be to be taken without looking at PageAnonExclusive; nothing is sure where the recheck is off. */
-function sureTest(policy: Policy, run: Run, flags: number): EntryTest {
+function sureTest(policy: Policy, test: EntryTest, writeTest: EntryTest, flags: number): EntryTest {
   if (!policy.fastRecheck) return NEVER;
-  return (flags & (FOLL_PIN | FOLL_WRITE)) === FOLL_PIN ? run.writeTest : run.test;
+  return (flags & (FOLL_PIN | FOLL_WRITE)) === FOLL_PIN ? writeTest : test;
 }
 
 /**
- * Entries by all the rules of B.11, until one is not to be had. The first has just been read by the hot loop; it is
- * read here once more, not handed over, as that would slow the hot loop down, and no point lies between.
+ * Entries by all the rules of B.11, until one is not to be had: how many. The first has just been read by the hot loop; it
+ * is read here once more, not handed over, as that would slow the hot loop down, and no point lies between.
  */
-function* takeEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: number): Task<void> {
-  const { phys, format, policy } = mm.memory;
-  const { words, first, aboveWords, above, aboveLo, aboveHi, test, writeTest } = run;
-  for (;;) {
-    const low = first + run.taken * 2;
+function* takeEntries(
+  mm: Mm,
+  words: Int32Array,
+  first: number,
+  count: number,
+  aboveWords: Int32Array,
+  above: number,
+  aboveLo: number,
+  aboveHi: number,
+  test: EntryTest,
+  writeTest: EntryTest,
+  flags: number,
+  pages: Uint32Array,
+  at: number,
+): Task<number> {
+  const { phys, tables, policy } = mm.memory;
+  for (let taken = 0; ; ) {
+    const low = first + taken * 2;
     const lo = words[low]!;
     const hi = words[low ^ 1]!;
-    if ((lo & test.maskLo) !== test.wantLo || (hi & test.maskHi) !== test.wantHi) return;
-    const pfn = (lo >>> format.pfnLowShift) | ((hi & format.pfnHighMask) << format.pfnHighShift);
+    if ((lo & test.maskLo) !== test.wantLo || (hi & test.maskHi) !== test.wantHi) return taken;
+    const pfn = (lo >>> tables.pfnLowShift) | ((hi & tables.pfnHighMask) << tables.pfnHighShift);
     yield noted(mm.memory.sched, P_GUP_GRAB);
-    if (pfn >= phys.frames || !tryGrabFolioFast(phys, pfn, 1, flags)) return;
+    if (pfn >= phys.frames || !tryGrabFolioFast(phys, pfn, 1, flags)) return taken;
     yield noted(mm.memory.sched, P_GUP_RECHECK);
     let good = words[low] === lo && words[low ^ 1] === hi;
     good &&= aboveWords[above] === aboveLo && aboveWords[above ^ 1] === aboveHi;
@@ -343,10 +378,13 @@ function* takeEntries(mm: Mm, run: Run, flags: number, pages: Uint32Array, at: n
       yield noted(mm.memory.sched, P_GUP_UNSHARE);
       good = !gupMustUnshare(policy, phys, null, flags, pfn);
     }
-    if (!good) return gupPutFolio(phys, pfn, 1, flags);
+    if (!good) {
+      gupPutFolio(phys, pfn, 1, flags);
+      return taken;
+    }
     setFlag(phys, compoundHead(phys, pfn), PG_REFERENCED);
-    pages[at + run.taken++] = pfn;
-    if (run.taken === run.count) return;
+    pages[at + taken++] = pfn;
+    if (taken === count) return taken;
     yield noted(mm.memory.sched, P_GUP_READ);
   }
 }

@@ -44,7 +44,7 @@ import {
 } from '@mmkit/phys';
 import { VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE, VM_SHARED, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
-import { PAGES_A_HOLD } from './hold.sched.ts';
+import { PAGES_A_HOLD } from './others.sched.ts';
 import { FOLL_COW, FOLL_MLOCK, Request } from './request.ts';
 import { gupMustUnshare } from './unshare.ts';
 
@@ -76,18 +76,29 @@ export function* followPages(
   const table = leafTable(tables, mm.words[MM_ROOT]!, address);
   if (table < 0) return yield* followHuge(mm, vma, address, flags);
   const index = leafIndex(format, address);
+  const room = request.pages === null ? Infinity : request.pages.length - request.at;
+  const most = Math.min(nr, tables.entries - index, room, PAGES_A_HOLD);
   const entry = createEntry();
   const decoded = createDecoded();
+  let result = FOLLOWED;
+  request.taken = 0;
   yield* ptlLock(memory, table);
-  readEntry(tables, table, index, entry);
-  format.decode(entry.lo, entry.hi, 0, decoded);
-  const most = Math.min(nr, tables.entries - index, PAGES_A_HOLD);
-  request.taken = isSure(phys, decoded, flags)
-    ? followAlike(mm, table, index, most, entry, decoded, flags, request)
-    : 0;
-  const result = request.taken > 0 ? FOLLOWED : followEntry(mm, vma, table, index, entry, decoded, flags);
+  do {
+    const at = index + request.taken;
+    readEntry(tables, table, at, entry);
+    format.decode(entry.lo, entry.hi, 0, decoded);
+    const alike = isSure(phys, decoded, flags)
+      ? followAlike(mm, table, at, most - request.taken, entry, decoded, flags, request)
+      : 0;
+    request.taken += alike;
+    if (alike > 0) continue;
+    result = followEntry(mm, vma, table, at, entry, decoded, flags);
+    if (result < 0 || room === 0) break;
+    if (request.pages !== null) request.pages[request.at + request.taken] = result;
+    request.taken++;
+  } while (request.taken < most);
   ptlUnlock(memory, table);
-  return result;
+  return request.taken > 0 ? FOLLOWED : result;
 }
 
 /** Does nothing but the page's own state decide about such an entry? */
@@ -115,7 +126,8 @@ function followAlike(
 ): number {
   const { phys, tables } = mm.memory;
   const { pfnLowShift, pfnHighMask, pfnHighShift } = tables;
-  const { pages, at } = request;
+  const { pages } = request;
+  const out = request.at + request.taken;
   const { hot, zeroPfn } = phys;
   // An imported name is looked up at every use.
   const refcountAt = HOT_REFCOUNT;
@@ -132,9 +144,8 @@ function followAlike(
   const want = clean ? PG_DIRTY : 0;
   const mask = LARGE | want;
   const touched = (flags & FOLL_TOUCH) !== 0 ? PG_REFERENCED : 0;
-  const count = pages === null ? nr : Math.min(nr, pages.length - at);
   let i = 0;
-  for (; i < count; i++) {
+  for (; i < nr; i++) {
     const low = (first + i * 2) | 0;
     const lo = words[low]!;
     const hi = words[low ^ 1]!;
@@ -147,7 +158,7 @@ function followAlike(
     if ((state & mask) !== want || !(refs > 0) || refs > most || pfn === zeroPfn) break;
     hot[frame | refcountAt] = refs + unit;
     hot[frame | flagsAt] = state | touched;
-    if (pages !== null) pages[at + i] = pfn;
+    if (pages !== null) pages[out + i] = pfn;
   }
   if ((flags & FOLL_PIN) !== 0) phys.nrFollPinAcquired += i;
   return i;
