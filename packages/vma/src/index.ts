@@ -68,7 +68,7 @@ export { Vma, vmaIsAccessible, vmaIsAnonymous, vmaIsDroppable, vmaIsSealed } fro
 export { anonCompatible, newTraits, planMerge, reusableAnonVma, vmaTraits, VM_STICKY } from './merge.ts';
 export type { MergePlan, VmaMarks, VmaTraits } from './merge.ts';
 export { mprotectFlags, newAccountFlags } from './account.ts';
-export { planCopy, planExpand, planModify, planNew, planShrink, planSplit } from './plan.ts';
+export { planCopy, planExpand, planModify, planNew, planSplit } from './plan.ts';
 export type { VmaCase, VmaPlan, VmaStep } from './plan.ts';
 export { applyVmaPlan, closeVma, openVma, splitVma } from './apply.ts';
 export type { VmaTreeOptions } from './vma-tree.ts';

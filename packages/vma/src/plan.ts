@@ -1,7 +1,7 @@
 /**
  * Changes of VMAs as plans: which VMAs get other bounds, go, come or get other flags, worked out before anything changes
  * (Linux: vma_merge_new_range, vma_merge_existing_range, vma_modify_flags, split_vma, copy_vma, vma_merge_extend,
- * vma_expand, vma_shrink; reference N.16, D.6); growth of stacks is in stack.ts. Who asked does what follows elsewhere, as in a file's list of VMAs, and applies the plan. Needs mmap_lock for writing from
+ * vma_expand; reference N.16, D.6); growth of stacks is in stack.ts. Who asked does what follows elsewhere, as in a file's list of VMAs, and applies the plan. Needs mmap_lock for writing from
  * planning to applying. Unlike Linux nothing can fail for want of memory.
  */
 import { ENOMEM, InvariantError, checkInteger } from '@mmkit/base';
@@ -26,7 +26,7 @@ export type VmaStep =
 /**
  * What a plan comes to: a VMA of its own ('new'); the range goes over to the VMA before ('left'), the one after ('right'),
  * or all become one ('both'); 'partial': the VMA it was a part of shrinks; 'split': what is not in the range is split off;
- * 'flags': the VMA is the range already; 'expand', 'shrink': the VMA's bounds move.
+ * 'flags': the VMA is the range already; 'expand': the VMA's bounds move.
  */
 export type VmaCase =
   | 'new'
@@ -37,8 +37,7 @@ export type VmaCase =
   | 'partial right'
   | 'split'
   | 'flags'
-  | 'expand'
-  | 'shrink';
+  | 'expand';
 
 /** What is to be done, as data. */
 export interface VmaPlan {
@@ -191,21 +190,6 @@ export function planExpand(tree: VmaTree, vma: Vma, start: number, end: number):
   const { prev, next } = planMerge(tree, vma.end, end, traits);
   const also = prev === vma ? next : null;
   return planOf(tree, also === null ? 'expand' : 'both', join(vma, vma, also, start, end, traits, []), vma);
-}
-
-/**
- * Leaves `vma` only [start, end) of what it has (vma_shrink, for a stack that exec has moved). Who maps pages outside has
- * unmapped them. Without a change a plan without steps. Never refused. Throws `InvariantError('VMA_ABSENT')`, `RangeError`
- * for bounds that are not pages of the VMA.
- */
-export function planShrink(tree: VmaTree, vma: Vma, start: number, end: number): VmaPlan {
-  checkPresent(tree, vma);
-  checkPageAddress('start', start, tree.pageSize);
-  checkPageAddress('end', end, tree.pageSize);
-  checkInteger('start', start, vma.start, vma.end - tree.pageSize);
-  checkInteger('end', end, start + tree.pageSize, vma.end);
-  const same = start === vma.start && end === vma.end;
-  return planOf(tree, 'shrink', same ? [] : [{ kind: 'resize', vma, start, end }], vma);
 }
 
 /** Puts the steps of a cut of `vma` at `address` down; `from` is what it was before earlier ones. The upper part. */

@@ -1,7 +1,7 @@
-/** N.16: a VMA that gets other bounds, as a plan (vma_merge_extend, vma_expand, vma_shrink). */
+/** N.16: a VMA that gets other bounds, as a plan (vma_merge_extend, vma_expand). */
 import { ENOMEM } from '@mmkit/base';
 import { describe, expect, it } from 'vitest';
-import { eraseVma, planExpand, planShrink, VM_DONTEXPAND, VM_IO, VM_PFNMAP } from '../src/index.ts';
+import { eraseVma, planExpand, VM_DONTEXPAND, VM_IO, VM_PFNMAP } from '../src/index.ts';
 import { apply, at, BASE, map, PAGE, RO, RW, shape, space, write } from './space.ts';
 import { codeOf } from './naive.ts';
 
@@ -94,26 +94,5 @@ describe('planExpand', () => {
     expect(() => planExpand(tree, vma, at(4), tree.taskSize + PAGE)).toThrow(/^end/);
     eraseVma(tree, vma);
     expect(codeOf(() => planExpand(tree, vma, at(4), at(7)))).toBe('VMA_ABSENT');
-  });
-});
-
-describe('planShrink', () => {
-  it('from both ends: the page offset of what stays, no VMA more', () => {
-    const tree = space();
-    const vma = map(tree, 0, 8);
-    const plan = apply(planShrink(tree, vma, at(2), at(5)));
-    expect([plan.kind, plan.target, shape(tree), vma.pgoff]).toEqual(['shrink', vma, '[2-5]', at(2) / PAGE]);
-    expect(tree.totalPages).toBe(3);
-  });
-
-  it('the bounds it has: no steps; bounds outside it or empty: RangeError; not in the tree: VMA_ABSENT', () => {
-    const tree = space();
-    const vma = map(tree, 2, 5);
-    expect(planShrink(tree, vma, at(2), at(5)).steps).toEqual([]);
-    expect(() => planShrink(tree, vma, at(1), at(5))).toThrow(/^start/);
-    expect(() => planShrink(tree, vma, at(2), at(6))).toThrow(/^end/);
-    expect(() => planShrink(tree, vma, at(3), at(3))).toThrow(/^end/);
-    eraseVma(tree, vma);
-    expect(codeOf(() => planShrink(tree, vma, at(2), at(3)))).toBe('VMA_ABSENT');
   });
 });
