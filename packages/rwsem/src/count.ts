@@ -14,6 +14,10 @@ export const HANDOFF = 0x4;
 export const READER_BIAS = 0x100;
 /** A reader may not come in by the fast path while one of these is set (Linux: RWSEM_READ_FAILED_MASK). */
 export const READ_FAILED_MASK = 0x7;
+/** The owner word: a reader was the last to get it, a hint that outlives the reader (Linux: RWSEM_READER_OWNED). */
+export const OWNER_READER = 1;
+/** The owner word: writers do not spin until one of them has had it (Linux: RWSEM_NONSPINNABLE). */
+export const NONSPINNABLE = 2;
 /** Readers let in at one wake-up, at most (Linux: MAX_READERS_WAKEUP). */
 export const MAX_READERS_WAKEUP = 0x100;
 /** `writeStep`: take it. */

@@ -9,11 +9,11 @@ import type { Task } from '@mmkit/base';
 import { LOCK_EXCLUSIVE, LOCK_SHARED, lockAcquire, lockAcquired, writes } from '@mmkit/task';
 import type { Sched } from '@mmkit/task';
 import { waitOn, waitOnInterruptible, waitOnKillable } from '@mmkit/task/sched';
-import { READER_BIAS, readerStays, WAITERS, WRITER_LOCKED } from './count.ts';
+import { OWNER_READER, READER_BIAS, readerStays, WAITERS, WRITER_LOCKED } from './count.ts';
 import { addWaiter, leaveQueue, markWake, tryWriteLock, wakeIfFree, wakeSpinner } from './queue.ts';
 import { tryRead, tryWrite } from './release.ts';
 import { optimisticSpin } from './spin.co.ts';
-import { RwSem, Waiter } from './state.ts';
+import { RwSem, setOwner, Waiter } from './state.ts';
 
 /** What ends a wait before its time: nothing. */
 const UNINTERRUPTIBLE = 0;
@@ -28,7 +28,10 @@ const INTERRUPTIBLE = 2;
  */
 export function* downRead(sched: Sched, sem: RwSem, subclass: number = 0): Task<void> {
   yield writes(sched, P_LOCK, sem);
-  if (sched.lockdep !== null || !tryRead(sem)) yield* readOrWait(sched, sem, subclass, UNINTERRUPTIBLE);
+  if (sched.lockdep === null && sem.count === 0) {
+    sem.count = READER_BIAS;
+    sem.ownerFlags |= OWNER_READER;
+  } else yield* readOrWait(sched, sem, subclass, UNINTERRUPTIBLE);
 }
 
 /** As downRead, but a fatal signal ends the wait: -EINTR, nothing taken; 0 when taken (Linux: down_read_killable). */
@@ -49,7 +52,10 @@ export function* downReadInterruptible(sched: Sched, sem: RwSem, subclass: numbe
  */
 export function* downWrite(sched: Sched, sem: RwSem, subclass: number = 0): Task<void> {
   yield writes(sched, P_LOCK, sem);
-  if (sched.lockdep !== null || !tryWrite(sched, sem)) yield* writeOrWait(sched, sem, subclass, UNINTERRUPTIBLE);
+  if (sched.lockdep === null && sem.count === 0) {
+    sem.count = WRITER_LOCKED;
+    setOwner(sem, sched.current);
+  } else yield* writeOrWait(sched, sem, subclass, UNINTERRUPTIBLE);
 }
 
 /** As downWrite, but a fatal signal ends the wait: -EINTR, nothing taken; 0 when taken (Linux: down_write_killable). */
@@ -79,7 +85,7 @@ function* downReadSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number> 
   yield writes(sched, P_LOCK, sem);
   sem.trying--;
   if (staysIn(sem)) {
-    sem.readerOwned = true;
+    sem.ownerFlags |= OWNER_READER;
     if ((sem.count & WAITERS) !== 0) markWake(sched, sem, false);
     return 0;
   }
@@ -100,7 +106,7 @@ function* downReadSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number> 
 /** May a reader in the slow path, its bias in the count, keep it? With an empty queue it waits for nobody but a writer. */
 function staysIn(sem: RwSem): boolean {
   if ((sem.count & WRITER_LOCKED) === 0 && sem.waiters.length === 0) return true;
-  return readerStays(sem.count, Math.floor(sem.count / READER_BIAS), sem.readerOwned);
+  return readerStays(sem.count, Math.floor(sem.count / READER_BIAS), (sem.ownerFlags & OWNER_READER) !== 0);
 }
 
 function* downWriteSlow(sched: Sched, sem: RwSem, endedBy: number): Task<number> {

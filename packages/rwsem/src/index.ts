@@ -2,6 +2,8 @@ export type { Task } from '@mmkit/base';
 export {
   HANDOFF,
   MAX_READERS_WAKEUP,
+  NONSPINNABLE,
+  OWNER_READER,
   READ_FAILED_MASK,
   READER_BIAS,
   WAITERS,

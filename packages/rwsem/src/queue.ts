@@ -7,6 +7,7 @@ import type { PendingEvent, Sched } from '@mmkit/task';
 import {
   HANDOFF,
   MAX_READERS_WAKEUP,
+  OWNER_READER,
   READER_BIAS,
   WAITERS,
   WAKE_HANDOFF,
@@ -18,7 +19,7 @@ import {
   WRITER_LOCKED,
   writeStep,
 } from './count.ts';
-import { RwSem, WAIT_TIMEOUT, Waiter } from './state.ts';
+import { RwSem, setOwner, WAIT_TIMEOUT, Waiter } from './state.ts';
 
 /** Puts the current task at the end of the queue. */
 export function addWaiter(sched: Sched, sem: RwSem, isWriter: boolean): Waiter {
@@ -72,7 +73,7 @@ function grantReaders(sem: RwSem): void {
     wakeTask(waiter.task);
   }
   sem.count += woken * READER_BIAS;
-  sem.readerOwned = true;
+  sem.ownerFlags |= OWNER_READER;
   clearFlag(sem, HANDOFF);
   if (sem.waiters.length === 0) clearFlag(sem, WAITERS);
 }
@@ -89,9 +90,7 @@ export function tryWriteLock(sched: Sched, sem: RwSem, waiter: Waiter): boolean 
   clearFlag(sem, HANDOFF);
   removeWaiter(sched, sem, waiter);
   sem.count += WRITER_LOCKED;
-  sem.owner = waiter.task;
-  sem.readerOwned = false;
-  sem.nonspinnable = false;
+  setOwner(sem, waiter.task);
   return true;
 }
 

@@ -8,6 +8,8 @@
 import {
   HANDOFF,
   MAX_READERS_WAKEUP,
+  NONSPINNABLE,
+  OWNER_READER,
   READER_BIAS,
   readerStays,
   spinTakes,
@@ -29,9 +31,7 @@ import {
   IS_LATE,
   LATE,
   NEXT_TICKET,
-  NONSPINNABLE,
   OWNER,
-  OWNER_READER,
   READ_FAIL,
   READER_MASK,
   SharedRwSem,

@@ -1,9 +1,9 @@
 /** The semaphore on shared memory, what never sleeps for it: trying, giving back, downgrading, and who holds it. */
 import { InvariantError } from '@mmkit/base';
-import { READ_FAILED_MASK, READER_BIAS, WAITERS, WRITER_LOCKED } from './count.ts';
+import { OWNER_READER, READ_FAILED_MASK, READER_BIAS, WAITERS, WRITER_LOCKED } from './count.ts';
 import { isWriter, setReaderOwned, takeForWrite } from './shared-core.ts';
 import { checkDead, wakeQueue } from './shared-wait.ts';
-import { COUNT, HOLDS, OWNER, OWNER_READER, READ_FAIL, READER_MASK, SharedRwSem } from './shared-words.ts';
+import { COUNT, HOLDS, OWNER, READ_FAIL, READER_MASK, SharedRwSem } from './shared-words.ts';
 
 /**
  * Takes the semaphore for reading if no writer holds it and nobody waits; false otherwise (Linux: down_read_trylock).

@@ -71,10 +71,6 @@ export const WAIT_GRANTED = 3;
 export const IS_LATE = 1;
 /** `LATE`: it has asked for a handoff, or has inherited one. */
 export const HANDOFF_SET = 2;
-/** `OWNER`: the last to get it was a reader, a hint (Linux: RWSEM_READER_OWNED). */
-export const OWNER_READER = 1;
-/** `OWNER`: writers do not spin until a writer has had it (Linux: RWSEM_NONSPINNABLE). */
-export const NONSPINNABLE = 2;
 /** `COUNT`: no reader may come in: too many, or a worker died (Linux: RWSEM_FLAG_READFAIL, there bit 63). */
 export const READ_FAIL = -0x8000_0000;
 /** `COUNT`: the readers' bits. */

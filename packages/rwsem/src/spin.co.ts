@@ -10,9 +10,9 @@
 import type { Task } from '@mmkit/base';
 import { addEvent, cancelEvent, noteRead, Sched, TASK_WAITING, wakeTask } from '@mmkit/task';
 import { spinOn } from '@mmkit/task/sched';
-import { READER_BIAS, spinTakes, WRITER_LOCKED } from './count.ts';
+import { NONSPINNABLE, OWNER_READER, READER_BIAS, spinTakes, WRITER_LOCKED } from './count.ts';
 import { wakeSpinner } from './queue.ts';
-import { RwSem } from './state.ts';
+import { RwSem, setOwner } from './state.ts';
 
 /** True when the current task, a writer, has got the lock so; false: it must queue. */
 export function* optimisticSpin(sched: Sched, sem: RwSem): Task<boolean> {
@@ -24,9 +24,9 @@ export function* optimisticSpin(sched: Sched, sem: RwSem): Task<boolean> {
   let goesOn = true;
   while (goesOn && sem.spinners[0] !== task) goesOn = yield* spin(sched, sem, 0);
   while (goesOn && !(got = steal(sched, sem)) && canSpin(sched, sem)) {
-    const onReaders = sem.owner === null && sem.readerOwned;
+    const onReaders = sem.owner === null && (sem.ownerFlags & OWNER_READER) !== 0;
     goesOn = yield* spin(sched, sem, onReaders ? readerLimit(sem) : 0);
-    if (!goesOn && onReaders) sem.nonspinnable = true;
+    if (!goesOn && onReaders) sem.ownerFlags |= NONSPINNABLE;
   }
   sem.spinners.splice(sem.spinners.indexOf(task), 1);
   wakeSpinner(sem);
@@ -34,8 +34,8 @@ export function* optimisticSpin(sched: Sched, sem: RwSem): Task<boolean> {
 }
 
 /** Linux: rwsem_can_spin_on_owner, and what ends rwsem_spin_on_owner. */
-function canSpin(sched: Sched, { owner, readerOwned, nonspinnable }: RwSem): boolean {
-  if (owner === null) return !(readerOwned && nonspinnable);
+function canSpin(sched: Sched, { owner, ownerFlags }: RwSem): boolean {
+  if (owner === null) return ownerFlags !== (OWNER_READER | NONSPINNABLE);
   noteRead(sched, owner);
   return owner.state !== TASK_WAITING;
 }
@@ -44,9 +44,7 @@ function canSpin(sched: Sched, { owner, readerOwned, nonspinnable }: RwSem): boo
 function steal(sched: Sched, sem: RwSem): boolean {
   if (!spinTakes(sem.count, Math.floor(sem.count / READER_BIAS))) return false;
   sem.count += WRITER_LOCKED;
-  sem.owner = sched.current;
-  sem.readerOwned = false;
-  sem.nonspinnable = false;
+  setOwner(sem, sched.current);
   return true;
 }
 

@@ -18,6 +18,7 @@
  */
 import { lockClass, PendingEvent, SimTask, WaitQueue } from '@mmkit/task';
 import type { LockClass } from '@mmkit/task';
+import { WRITER_LOCKED } from './count.ts';
 
 /** How long the first waiter lets others go before it, ns of virtual time (Linux: RWSEM_WAIT_TIMEOUT, HZ / 250). */
 export const WAIT_TIMEOUT = 4_000_000;
@@ -51,12 +52,10 @@ export class Waiter {
 export class RwSem {
   /** The count word, see the file's head. */
   count: number;
-  /** The writer that holds it, or null. */
-  owner: SimTask | null;
-  /** The last to get it was a reader: bit 0 of Linux's owner word, a hint that outlives the reader. */
-  readerOwned: boolean;
-  /** Writers do not spin until one of them has had it: bit 1 of Linux's owner word (RWSEM_NONSPINNABLE). */
-  nonspinnable: boolean;
+  /** The last writer to get it, or null; see `owner`. It stays, because writing an object to a field costs a fifth of a pair. */
+  writer: SimTask | null;
+  /** The low bits of Linux's owner word: OWNER_READER, NONSPINNABLE. */
+  ownerFlags: number;
   /** Readers whose bias is in the count but who do not hold it yet: between fast and slow path. */
   trying: number;
   /** Who wants it, first come first; a writer stays here while it is awake and tries again. */
@@ -74,9 +73,8 @@ export class RwSem {
 
   constructor(name: string, cls: LockClass, spinOnOwner: boolean) {
     this.count = 0;
-    this.owner = null;
-    this.readerOwned = false;
-    this.nonspinnable = false;
+    this.writer = null;
+    this.ownerFlags = 0;
     this.trying = 0;
     this.waiters = [];
     const holders = (): readonly SimTask[] => (this.owner === null ? [] : [this.owner]);
@@ -86,6 +84,17 @@ export class RwSem {
     this.spinners = [];
     this.spinQueue = new WaitQueue(name, holders);
   }
+
+  /** The writer that holds it, or null. */
+  get owner(): SimTask | null {
+    return (this.count & WRITER_LOCKED) === 0 ? null : this.writer;
+  }
+}
+
+/** `task` holds it for writing, as the count says already (Linux: rwsem_set_owner). */
+export function setOwner(sem: RwSem, task: SimTask): void {
+  if (sem.writer !== task) sem.writer = task;
+  sem.ownerFlags = 0;
 }
 
 /**

@@ -33,11 +33,11 @@ export function thrown(call: () => unknown): string {
 
 /** All of the semaphore that counts, for "a refused call changes nothing". */
 export function picture(sem: RwSem): object {
-  const { count, owner, readerOwned, trying, waiters, queue } = sem;
+  const { count, owner, ownerFlags, trying, waiters, queue } = sem;
   return {
     count,
     owner: owner?.name ?? null,
-    readerOwned,
+    ownerFlags,
     trying,
     waiters: waiters.map(({ task, isWriter, handoffSet }) => ({ task: task.name, isWriter, handoffSet })),
     asleep: queue.waiters.map((task) => task.name),

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { EINTR } from '@mmkit/base';
-import { createRwsem, READER_BIAS, WAITERS, WRITER_LOCKED } from '@mmkit/rwsem';
+import { createRwsem, OWNER_READER, READER_BIAS, WAITERS, WRITER_LOCKED } from '@mmkit/rwsem';
 import * as coloured from '@mmkit/rwsem/sched';
 import { addEvent, createSched, killTask, spawn, stepTask } from '@mmkit/task';
 import type { Sched, SimTask } from '@mmkit/task';
@@ -41,6 +41,28 @@ describe.each(builds)('%s', (build, rwsem) => {
     expect(picture(sem)).toEqual(before);
     rwsem.upWrite(sched, sem);
     expect([sem.count, sem.owner]).toEqual([0, null]);
+  });
+
+  it('N.18: who was the last writer is no owner: it may not give back again, nor for readers, and may read', () => {
+    const sched = createSched();
+    const sem = createRwsem();
+    rwsem.downWriteTrylock(sched, sem);
+    rwsem.upWrite(sched, sem);
+    expect([sem.owner, sem.ownerFlags, thrown(() => rwsem.upWrite(sched, sem))]).toEqual([null, 0, 'LOCK_NOT_HELD']);
+    rwsem.downRead(sched, sem);
+    expect([sem.owner, sem.ownerFlags]).toEqual([null, OWNER_READER]);
+    expect(thrown(() => rwsem.upWrite(sched, sem))).toBe('LOCK_NOT_HELD');
+    rwsem.downRead(sched, sem);
+    expect([sem.count, rwsem.isWriteLocked(sem)]).toEqual([2 * READER_BIAS, false]);
+  });
+
+  it('N.18: a writer after another is the owner', () => {
+    const sched = createSched();
+    const sem = createRwsem();
+    rwsem.downWriteTrylock(sched, sem);
+    rwsem.upWrite(sched, sem);
+    expect(heldByAnother(sched, sem)).toBe(sem.owner);
+    expect(thrown(() => rwsem.upWrite(sched, sem))).toBe('LOCK_NOT_HELD');
   });
 
   it('N.18: a writer that tries fails beside a reader; a reader does not', () => {

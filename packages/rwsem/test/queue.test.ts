@@ -118,7 +118,7 @@ describe('N.18: who comes in', () => {
       stage.go(w1, w2);
       stage.step(w1);
       stage.step(thieves[0], thieves[0], thieves[1], thieves[1]);
-      expect([stage.sem.readerOwned, stage.sem.count]).toEqual([false, 2 * READER_BIAS + WAITERS]);
+      expect([stage.sem.ownerFlags, stage.sem.count]).toEqual([0, 2 * READER_BIAS + WAITERS]);
       stage.go(...thieves);
       // The first to go on makes the lock the readers'; the second finds that and lets the writer have its turn.
       expect([stage.holders(), stage.queued()]).toEqual([['first'], ['W2', 'second']]);

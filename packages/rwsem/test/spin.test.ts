@@ -1,7 +1,16 @@
 /** Writers that spin on the owner: sched build, stepped by hand. */
 import { describe, expect, it } from 'vitest';
 import type { Task } from '@mmkit/base';
-import { createRwsem, HANDOFF, READER_BIAS, WAIT_TIMEOUT, WAITERS, WRITER_LOCKED } from '@mmkit/rwsem';
+import {
+  createRwsem,
+  HANDOFF,
+  NONSPINNABLE,
+  OWNER_READER,
+  READER_BIAS,
+  WAIT_TIMEOUT,
+  WAITERS,
+  WRITER_LOCKED,
+} from '@mmkit/rwsem';
 import * as plain from '@mmkit/rwsem';
 import { downWrite } from '@mmkit/rwsem/sched';
 import { createSched, fireEvent, runAll, spawn, stepTask, TASK_DONE, TASK_WAITING, WaitQueue } from '@mmkit/task';
@@ -123,11 +132,15 @@ describe('N.18: a writer spins on readers for (20 + min(readers, 30)) / 2 µs', 
     stage.go(r, w);
     fireEvent(stage.sched, stage.sched.events[0]!);
     stage.go(w, late);
-    expect([stage.queued(), spinners(stage), stage.sem.nonspinnable]).toEqual([['W', 'late'], [], true]);
+    expect([stage.queued(), spinners(stage), stage.sem.ownerFlags]).toEqual([
+      ['W', 'late'],
+      [],
+      OWNER_READER | NONSPINNABLE,
+    ]);
     expect(stage.sched.now).toBe(10_500);
     stage.step(r);
     stage.go(w);
-    expect([stage.holders(), stage.sem.nonspinnable]).toEqual([['W'], false]);
+    expect([stage.holders(), stage.sem.ownerFlags]).toEqual([['W'], 0]);
     const next = stage.writer('next');
     stage.go(next);
     expect(spinners(stage)).toEqual(['next']);
@@ -159,7 +172,7 @@ describe('where nobody spins', () => {
     const sem = createRwsem('sem', undefined, { spinOnOwner: true });
     plain.downRead(sched, sem);
     expect(thrown(() => plain.downWrite(sched, sem))).toBe('DEADLOCK');
-    expect([sem.count, sem.spinners, sem.nonspinnable]).toEqual([READER_BIAS, [], false]);
+    expect([sem.count, sem.spinners, sem.ownerFlags]).toEqual([READER_BIAS, [], OWNER_READER]);
     plain.upRead(sched, sem);
     plain.downWrite(sched, sem);
     plain.upWrite(sched, sem);
