@@ -311,8 +311,8 @@ export const mutations = [
   {
     row: 'A.16 #35',
     file: gup('lookup.co.ts'),
-    from: 'tryGrabFolio(phys, pfn, 1, flags) || pfn;',
-    to: 'tryGrabFolio(phys, pfn, 2, flags) || pfn;',
+    from: 'tryGrabFolio(phys, pfn, count, flags) || pfn;',
+    to: 'tryGrabFolio(phys, pfn, count + 1, flags) || pfn;',
     test: classicTest,
     title: 'A.16 #35: a page of a huge page',
   },

@@ -91,7 +91,8 @@ export function* getUserPagesRange(mm: Mm, start: number, nr: number, request: R
       result = request.classic ? -ERESTARTSYS : -EINTR;
       break;
     }
-    const most = foll === flags ? Math.min(nr - done, Math.ceil((vma!.end - start) / pageSize)) : 1;
+    const left = nr - done;
+    const most = left > 1 && foll === flags ? Math.min(left, Math.ceil((vma!.end - start) / pageSize)) : 1;
     const page = yield* followPages(mm, vma!, start, most, foll, request);
     let taken = 1;
     if (page === FOLLOWED) {

@@ -61,6 +61,7 @@ import { localIrqRestore, noted, TP_GUP_FAST, traceBegin, traceEnd } from '@mmki
 import { localIrqSave, readSeqBegin, readSeqRetry } from '@mmkit/task/sched';
 import { getUserPagesLocked, setHasPinned } from './locked.co.ts';
 import { tracePins } from './trace.ts';
+import { fillPages } from './fill-pages.ts';
 import { fastFlagsProblem } from './legality.ts';
 import { OTHERS_RUN } from './others.sched.ts';
 import { gupMustUnshare } from './unshare.ts';
@@ -205,16 +206,6 @@ function* walkTables(mm: Mm, start: number, nr: number, flags: number, pages: Ui
     if (taken < count) break;
   }
   return done;
-}
-
-/** `count` frames in a row, from `pfn` on, into `pages[at…]`. */
-function fillPages(pages: Uint32Array, at: number, count: number, pfn: number): void {
-  // `| 0` spares tests for overflow (a fifth).
-  const end = (at + count) | 0;
-  for (let i = at, frame = pfn; i < end; i = (i + 1) | 0) {
-    pages[i] = frame;
-    frame = (frame + 1) | 0;
-  }
 }
 
 /**

@@ -2,7 +2,18 @@
  * Slow lookup of pages (Linux: follow_page_mask, follow_page_pte; B.6): the entry is read and the folio grabbed under
  * the page-table lock. Caller holds mmap_lock.
  */
-import { EEXIST, EFAULT, EMLINK, FOLL_DUMP, FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_TOUCH, FOLL_WRITE } from '@mmkit/base';
+import {
+  EEXIST,
+  EFAULT,
+  EMLINK,
+  ENOMEM,
+  FOLL_DUMP,
+  FOLL_FORCE,
+  FOLL_GET,
+  FOLL_PIN,
+  FOLL_TOUCH,
+  FOLL_WRITE,
+} from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { folioTestAnon, mlockFound, ptlUnlock, MM_ROOT, Mm, pageAnonExclusive, vmNormalPage } from '@mmkit/aspace';
 import { ptlLock } from '@mmkit/aspace/sched';
@@ -44,6 +55,7 @@ import {
 } from '@mmkit/phys';
 import { VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE, VM_SHARED, VM_WRITE, vmaIsAnonymous } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
+import { fillPages } from './fill-pages.ts';
 import { PAGES_A_HOLD } from './others.sched.ts';
 import { FOLL_COW, FOLL_MLOCK, Request } from './request.ts';
 import { gupMustUnshare } from './unshare.ts';
@@ -74,10 +86,10 @@ export function* followPages(
   const { memory } = mm;
   const { tables, format, phys } = memory;
   const table = leafTable(tables, mm.words[MM_ROOT]!, address);
-  if (table < 0) return yield* followHuge(mm, vma, address, flags);
+  if (table < 0) return yield* followHuge(mm, vma, address, nr, flags, request);
   const index = leafIndex(format, address);
-  const room = request.pages === null ? Infinity : request.pages.length - request.at;
-  const most = Math.min(nr, tables.entries - index, room, PAGES_A_HOLD);
+  const room = roomFor(request);
+  const most = nr === 1 ? 1 : Math.min(nr, tables.entries - index, room, PAGES_A_HOLD);
   const entry = createEntry();
   const decoded = createDecoded();
   let result = FOLLOWED;
@@ -87,11 +99,11 @@ export function* followPages(
     const at = index + request.taken;
     readEntry(tables, table, at, entry);
     format.decode(entry.lo, entry.hi, 0, decoded);
-    const alike = isSure(phys, decoded, flags)
-      ? followAlike(mm, table, at, most - request.taken, entry, decoded, flags, request)
-      : 0;
-    request.taken += alike;
-    if (alike > 0) continue;
+    if (most > 1 && isSure(phys, decoded, flags)) {
+      const alike = followAlike(mm, table, at, most - request.taken, entry, decoded, flags, request);
+      request.taken += alike;
+      if (alike > 0) continue;
+    }
     result = followEntry(mm, vma, table, at, entry, decoded, flags);
     if (result < 0 || room === 0) break;
     if (request.pages !== null) request.pages[request.at + request.taken] = result;
@@ -99,6 +111,11 @@ export function* followPages(
   } while (request.taken < most);
   ptlUnlock(memory, table);
   return request.taken > 0 ? FOLLOWED : result;
+}
+
+/** Free slots of `pages`. */
+function roomFor({ pages, at }: Request): number {
+  return pages === null ? Infinity : pages.length - at;
 }
 
 /** Does nothing but the page's own state decide about such an entry? */
@@ -164,8 +181,8 @@ function followAlike(
   return i;
 }
 
-/** The page is mapped by a large entry, or not at all (follow_huge_pmd). */
-function* followHuge(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
+/** The pages are mapped by a large entry, which gives as many as it has at once, or not at all (follow_huge_pmd). */
+function* followHuge(mm: Mm, vma: Vma, address: number, nr: number, flags: number, request: Request): Task<number> {
   const { memory } = mm;
   const { tables, format, phys, policy } = memory;
   const table = tableAt(tables, mm.words[MM_ROOT]!, address, 1);
@@ -173,6 +190,9 @@ function* followHuge(mm: Mm, vma: Vma, address: number, flags: number): Task<num
   const entry = createEntry();
   const decoded = createDecoded();
   const index = levelIndex(format, 1, address);
+  const first = leafIndex(format, address);
+  const room = roomFor(request);
+  const count = Math.max(1, Math.min(nr, tables.entries - first, room, PAGES_A_HOLD));
   yield* ptlLock(memory, table);
   readEntry(tables, table, index, entry);
   format.decode(entry.lo, entry.hi, 1, decoded);
@@ -181,12 +201,12 @@ function* followHuge(mm: Mm, vma: Vma, address: number, flags: number): Task<num
   if (decoded.kind === ENTRY_NONE) result = noPage(vma, flags);
   else if (decoded.kind === ENTRY_LEAF) {
     const folio = vmNormalPage(decoded);
-    const pfn = decoded.pfn + Math.floor((address % format.spans[1]!) / phys.pageSize);
+    const pfn = decoded.pfn + first;
     const refused = (flags & FOLL_WRITE) !== 0 && !canFollowWrite(mm, vma, decoded.flags, folio, flags);
     if (!refused && folio < 0 && (flags & FOLL_DUMP) !== 0) result = -EFAULT;
     else if (!refused) {
       const unshare = (decoded.flags & E_WRITE) === 0 && gupMustUnshare(policy, phys, vma, flags, decoded.pfn);
-      result = unshare ? -EMLINK : tryGrabFolio(phys, pfn, 1, flags) || pfn;
+      result = unshare ? -EMLINK : tryGrabFolio(phys, pfn, count, flags) || pfn;
       if (result === pfn && (flags & FOLL_TOUCH) !== 0) {
         decoded.flags |= (flags & FOLL_WRITE) !== 0 ? E_YOUNG | E_DIRTY : E_YOUNG;
         format.encode(decoded, 1, entry);
@@ -198,7 +218,12 @@ function* followHuge(mm: Mm, vma: Vma, address: number, flags: number): Task<num
     }
   }
   ptlUnlock(memory, table);
-  return result;
+  // There may be references left for some of them.
+  if (result === -ENOMEM && count > 1) return yield* followHuge(mm, vma, address, 1, flags, request);
+  if (result < 0 || room === 0) return result;
+  if (request.pages !== null) fillPages(request.pages, request.at, count, result);
+  request.taken = count;
+  return FOLLOWED;
 }
 
 function noPage(vma: Vma, flags: number): number {

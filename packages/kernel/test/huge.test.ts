@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EAGAIN, EINVAL, ENOMEM, FOLL_LONGTERM, FOLL_WRITE } from '@mmkit/base';
-import { linux6_18 } from '@mmkit/aspace';
+import { linux6_18, type Mm } from '@mmkit/aspace';
 import type { IoUring, Machine, Process } from '@mmkit/kernel';
 import {
   MADV_COLD,
@@ -22,6 +22,8 @@ import {
   failAllocations,
   folioPincount,
   folioTestLarge,
+  HOT_REFCOUNT,
+  HOT_WORDS,
   pageMapCount,
   pageRefCount,
   PG_ANON_EXCLUSIVE,
@@ -443,12 +445,50 @@ describe.each(builds)('%s build: huge pages', (_name, api) => {
       end(w);
     });
 
-    it('a huge page across which the pins begin and end, and small ones around it', () => {
+    it('the same, slow: marked accessed and dirty', () => {
+      const w = new World();
+      w.write(0);
+      const { phys, stat } = w.machine.memory;
+      const pages = new Uint32Array(NR);
+      const call = (): number => api.pinUserPagesUnlocked(w.process.mm, AT, NR, pages, FOLL_WRITE);
+      expect(w.faults(() => expect(call()).toBe(NR))).toBe(0);
+      expect([[...pages], stat.gupSlow]).toEqual([w.pfns(), NR]);
+      expect([folioPincount(phys, pages[0]!), pageRefCount(phys, pages[0]!)]).toEqual([NR, 1 + NR]);
+      api.unpinUserPages(w.machine.memory, pages, NR);
+      end(w);
+    });
+
+    it('slow, with room for three references: three pages; then none', () => {
+      const w = new World();
+      w.write(0);
+      const { phys } = w.machine.memory;
+      const pages = new Uint32Array(8);
+      const at = w.pfn(0) * HOT_WORDS + HOT_REFCOUNT;
+      phys.hot[at] = 0x7fff_ffff - 3;
+      expect(api.getUserPagesUnlocked(w.process.mm, AT + PAGE, 8, pages, FOLL_WRITE)).toBe(3);
+      expect([...pages.subarray(0, 3)]).toEqual(w.pfns().slice(1, 4));
+      expect(api.getUserPagesUnlocked(w.process.mm, AT + PAGE, 8, pages, FOLL_WRITE)).toBe(-ENOMEM);
+      expect(phys.hot[at]).toBe(0x7fff_ffff);
+      phys.hot[at] = 1;
+      end(w);
+    });
+
+    const paths = [
+      [
+        'fast',
+        (mm: Mm, start: number, pages: Uint32Array) => api.pinUserPagesFast(mm, start, 2 * NR, FOLL_WRITE, pages),
+      ],
+      [
+        'slow',
+        (mm: Mm, start: number, pages: Uint32Array) => api.pinUserPagesUnlocked(mm, start, 2 * NR, pages, FOLL_WRITE),
+      ],
+    ] as const;
+    it.each(paths)('%s: a huge page across which the pins begin and end, and small ones around it', (_, pinThem) => {
       const w = new World(3);
       w.advise(MADV_NOHUGEPAGE, 0, NR);
       const pages = new Uint32Array(2 * NR);
       const first = NR - 3;
-      expect(api.pinUserPagesFast(w.process.mm, AT + first * PAGE, 2 * NR, FOLL_WRITE, pages)).toBe(2 * NR);
+      expect(pinThem(w.process.mm, AT + first * PAGE, pages)).toBe(2 * NR);
       expect([...pages]).toEqual(Array.from({ length: 2 * NR }, (_, i) => w.pfn(first + i)));
       expect([w.isHuge(NR), w.isHuge(2 * NR)]).toEqual([true, true]);
       api.unpinUserPages(w.machine.memory, pages, 2 * NR);
