@@ -30,7 +30,7 @@ export const elsewhere = {
   'B.22 #28': 'memfd_pin_folios, hugetlb',
   'E.1 anon 4K in the swap cache': 'swap',
   'E.1 page-cache 4K mapped twice with private data': "a file system's private data",
-  'E.1 file THP': 'large folios of files',
+  'E.1 file THP': 'huge pages of files',
   'E.1 hugetlb': 'hugetlb',
 };
 
@@ -603,15 +603,15 @@ export const mutations = [
   {
     row: 'E.1 page-cache 4K',
     file: 'packages/filemap/src/page-cache.ts',
-    from: '  getPage(phys, pfn);\n  setFlag',
-    to: '  getPage(phys, pfn, 2);\n  setFlag',
+    from: 'getPage(phys, pfn, 2 ** order);',
+    to: 'getPage(phys, pfn, 2 ** order + 1);',
     test: 'packages/filemap/test/page-cache.test.ts',
     title: 'E.1: a cached page has one reference',
   },
   {
     row: 'E.1 page-cache 4K truncated while pinned',
     file: 'packages/filemap/src/page-cache.ts',
-    from: 'phys.hot[pfn * HOT_WORDS + HOT_OWNER] = 0;',
+    from: 'phys.hot[head * HOT_WORDS + HOT_OWNER] = 0;',
     to: '',
     test: 'packages/filemap/test/truncate.test.ts',
     title: 'E.1, N.13: %s: truncate removes a pinned page from the file',

@@ -161,7 +161,7 @@ function* copyEntry(
       const pinned = (src.words[MM_FLAGS]! & MMF_HAS_PINNED) !== 0 && folioMaybeDmaPinned(phys, pfn);
       if (policy.earlyCopy && pinned && pageAnonExclusive(phys, pfn)) return copyNow(dst, vma, pfn, to, index, address);
       folioDupAnonRmap(dst, pfn);
-    } else folioAddFileRmap(phys, pfn);
+    } else folioAddFileRmap(dst, pfn);
     getPage(phys, pfn);
     countRss(dst, pfn, 1);
   }

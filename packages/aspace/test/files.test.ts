@@ -77,7 +77,7 @@ function mapFile(mm: Mm, vma: Vma, address: number, flags: number): number {
     pfn = filemapAddFolio(inode, index);
     folioUnlock(mm.memory, pfn);
   } else getPage(phys, pfn);
-  folioAddFileRmap(phys, pfn);
+  folioAddFileRmap(mm, pfn);
   countRss(mm, pfn, 1);
   const decoded = createDecoded();
   const entry = createEntry();

@@ -60,10 +60,11 @@ describe('watchInode', () => {
       expect(noted(inode, () => void inode.blocks.size)).toEqual(['1w']);
       expect(noted(inode, () => void inode.unwritten.size)).toEqual(['2w']);
       expect(noted(inode, () => void inode.iMmap.size)).toEqual(['3w']);
+      expect(noted(inode, () => void inode.buffers.size)).toEqual(['4w']);
       const values = ['size', 'nrDirty', 'writebackError', 'mmapWritable', 'seals'] as const;
       for (const [i, name] of values.entries()) {
-        expect(noted(inode, () => void inode[name])).toEqual([`${4 + i}`]);
-        expect(noted(inode, () => void (inode[name] = 9))).toEqual([`${4 + i}w`]);
+        expect(noted(inode, () => void inode[name])).toEqual([`${5 + i}`]);
+        expect(noted(inode, () => void (inode[name] = 9))).toEqual([`${5 + i}w`]);
         expect(inode[name]).toBe(9);
       }
     }

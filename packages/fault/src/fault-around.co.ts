@@ -11,7 +11,7 @@ import { ptlUnlock } from '@mmkit/aspace';
 import { ptlLock } from '@mmkit/aspace/sched';
 import { folioTestUptodate } from '@mmkit/filemap';
 import { createEntry, leafIndex, leafTable, leafTableAlloc, readEntry } from '@mmkit/pgtable';
-import { getPage, PG_LOCKED, testFlag } from '@mmkit/phys';
+import { compoundHead, getPage, PG_LOCKED, testFlag } from '@mmkit/phys';
 import { mmRoot } from './entry.ts';
 import { beyondEnd, FileFault } from './file-fault.ts';
 import { VM_FAULT_NOPAGE, VM_FAULT_OOM } from './flags.ts';
@@ -66,5 +66,5 @@ function isUsable(fault: FileFault, index: number): boolean {
   const { phys } = fault.mm.memory;
   const pfn = fault.inode.pages.get(index);
   if (pfn === undefined || beyondEnd(fault.inode, index)) return false;
-  return !testFlag(phys, pfn, PG_LOCKED) && folioTestUptodate(phys, pfn);
+  return !testFlag(phys, compoundHead(phys, pfn), PG_LOCKED) && folioTestUptodate(phys, pfn);
 }

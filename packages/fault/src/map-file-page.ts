@@ -9,7 +9,7 @@ import {
   vmaPageProt,
 } from '@mmkit/aspace';
 import { createDecoded, createEntry, E_DIRTY, E_WRITE, ENTRY_LEAF, setDecoded, writeEntry } from '@mmkit/pgtable';
-import { PG_DIRTY, testFlag } from '@mmkit/phys';
+import { compoundHead, PG_DIRTY, testFlag } from '@mmkit/phys';
 import { VM_SHARED } from '@mmkit/vma';
 import type { FileFault } from './file-fault.ts';
 import { FAULT_FLAG_WRITE } from './flags.ts';
@@ -25,10 +25,10 @@ export function setPte(fault: FileFault, table: number, at: number, pfn: number,
   let bits = vmaPageProt(vma);
   if (write) bits |= E_DIRTY | maybeMkwrite(vma.flags);
   // What is dirty already need not be marked by the processor.
-  else if ((bits & E_WRITE) !== 0 && testFlag(phys, pfn, PG_DIRTY)) bits |= E_DIRTY;
+  else if ((bits & E_WRITE) !== 0 && testFlag(phys, compoundHead(phys, pfn), PG_DIRTY)) bits |= E_DIRTY;
   const copy = write && (vma.flags & VM_SHARED) === 0;
   if (copy) folioAddNewAnonRmap(mm, pfn, anonVmaId(vma), index);
-  else folioAddFileRmap(phys, pfn);
+  else folioAddFileRmap(mm, pfn);
   // Up to 5.17 a fault mlocked new anonymous pages only.
   if (copy || policy.mlocks === 'fault') mlockVmaFolio(mm, vma, pfn);
   countRss(mm, pfn, 1);

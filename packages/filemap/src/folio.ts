@@ -3,7 +3,7 @@
  * place in its file (mapping and index), its contents while they are read in, and truncation. Waiting for it:
  * folio-lock.co.ts. Order: mmap_lock, invalidate_lock, folio lock, i_mmap lock, page-table lock.
  */
-import { clearFlag, HOT_FLAGS, HOT_WORDS, PG_LOCKED, PG_WRITEBACK, Phys } from '@mmkit/phys';
+import { clearFlag, compoundHead, HOT_FLAGS, HOT_WORDS, PG_LOCKED, PG_WRITEBACK, Phys } from '@mmkit/phys';
 import {
   bitLockKey,
   FOLIO_LOCK,
@@ -22,34 +22,41 @@ export interface Frames {
   readonly phys: Phys;
 }
 
-/** Takes the folio lock if it is free. */
-export function folioTrylock(frames: Frames, pfn: number): boolean {
-  if (!tryLockBit(frames.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED)) return false;
-  folioLocked(frames, pfn);
+/** Index of the flags of the folio that holds a page in `hot`: where its lock is, and what who waits for it sleeps on. */
+export function folioWord({ phys }: Frames, page: number): number {
+  return compoundHead(phys, page) * HOT_WORDS + HOT_FLAGS;
+}
+
+/** Takes the lock of the folio that holds a page if it is free. */
+export function folioTrylock(frames: Frames, page: number): boolean {
+  if (!tryLockBit(frames.phys.hot, folioWord(frames, page), PG_LOCKED)) return false;
+  folioLocked(frames, page);
   return true;
 }
 
 /** Tells the lock order, if it is checked, that the current task has a folio's lock, got without waiting. */
-export function folioLocked({ sched }: Frames, pfn: number): void {
-  if (sched.lockdep !== null) lockAcquired(sched, folioLockKey(pfn), FOLIO_LOCK, LOCK_EXCLUSIVE);
+export function folioLocked(frames: Frames, page: number): void {
+  const { sched } = frames;
+  if (sched.lockdep !== null) lockAcquired(sched, folioLockKey(frames, page), FOLIO_LOCK, LOCK_EXCLUSIVE);
 }
 
 /** Tells it that the lock is no task's any more: I/O that was begun will give it back. */
-export function folioLockToIo({ sched }: Frames, pfn: number): void {
-  if (sched.lockdep !== null) lockRelease(sched, folioLockKey(pfn));
+export function folioLockToIo(frames: Frames, page: number): void {
+  const { sched } = frames;
+  if (sched.lockdep !== null) lockRelease(sched, folioLockKey(frames, page));
 }
 
-function folioLockKey(pfn: number): number {
-  return bitLockKey(pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
+function folioLockKey(frames: Frames, page: number): number {
+  return bitLockKey(folioWord(frames, page), PG_LOCKED);
 }
 
 /** Gives the folio lock back. */
-export function folioUnlock(frames: Frames, pfn: number): void {
-  unlockBit(frames.sched, frames.phys.hot, pfn * HOT_WORDS + HOT_FLAGS, PG_LOCKED);
+export function folioUnlock(frames: Frames, page: number): void {
+  unlockBit(frames.sched, frames.phys.hot, folioWord(frames, page), PG_LOCKED);
 }
 
-/** The page has been written back: wakes who waits for that (folio_end_writeback). */
-export function folioEndWriteback(frames: Frames, pfn: number): void {
-  clearFlag(frames.phys, pfn, PG_WRITEBACK);
-  wakeTable(frames.sched, pfn * HOT_WORDS + HOT_FLAGS);
+/** The folio that holds a page has been written back: wakes who waits for that (folio_end_writeback). */
+export function folioEndWriteback(frames: Frames, page: number): void {
+  clearFlag(frames.phys, compoundHead(frames.phys, page), PG_WRITEBACK);
+  wakeTable(frames.sched, folioWord(frames, page));
 }

@@ -8,7 +8,7 @@ import { Inode } from './inode.ts';
 import { filemapAddFolio, filemapGetFolio, folioInFile } from './page-cache.ts';
 
 /**
- * The cached page at `index`, locked, with a reference for the caller: it stays there until the lock is given back. -1:
+ * The cached page at `index`, its folio locked, with a reference for the caller: it stays there until the lock is given back. -1:
  * none is cached.
  */
 export function* filemapLockFolio(inode: Inode, index: number): Task<number> {
@@ -25,9 +25,9 @@ export function* filemapLockFolio(inode: Inode, index: number): Task<number> {
   }
 }
 
-/** The same with FGP_CREAT: a new page, as of `filemapAddFolio`, where none is cached; or -ENOMEM. */
-export function* filemapGrabFolio(inode: Inode, index: number): Task<number> {
+/** The same with FGP_CREAT: a new folio of up to 2^order pages, as of `filemapAddFolio`, where none is cached; or -ENOMEM. */
+export function* filemapGrabFolio(inode: Inode, index: number, order: number = 0): Task<number> {
   const pfn = yield* filemapLockFolio(inode, index);
   // Nobody came in between: the lookup that found nothing was the last step.
-  return pfn >= 0 ? pfn : filemapAddFolio(inode, index);
+  return pfn >= 0 ? pfn : filemapAddFolio(inode, index, order);
 }

@@ -19,8 +19,15 @@ export {
 } from './page-cache.ts';
 export type { CacheStat } from './page-cache.ts';
 export { filemapGrabFolio, filemapLockFolio } from './grab.gen.ts';
-export { filemapRead, filemapReadFolio, forcePageCacheReadahead, readFolio, readLockedFolio } from './read.gen.ts';
-export { filemapWrite, filemapWriteBegin, filemapWriteChecks, filemapWriteEnd } from './write.gen.ts';
+export { filemapRead, filemapReadFolio, forcePageCacheReadahead, readFolio } from './read.gen.ts';
+export {
+  filemapWrite,
+  filemapWriteBegin,
+  filemapWriteChecks,
+  filemapWriteEnd,
+  lengthInFolio,
+  mappingMaxFolioSize,
+} from './write.gen.ts';
 export {
   filemapFdatawrite,
   filemapWriteAndWait,

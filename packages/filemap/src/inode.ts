@@ -64,9 +64,14 @@ export class Inode {
   readonly rmap: Rmap;
   /** Bytes (i_size). */
   size: number;
-  /** Cached pages: PFN by page index (i_pages). The cache holds one reference of each. */
+  /**
+   * Cached pages: PFN by page index (i_pages). The cache holds one reference of each, which the folio counts of which the page
+   * is a part.
+   */
   readonly pages: Map<number, number>;
-  /** How many of them have PG_dirty; 0 for shmem, which has nowhere to write them. folioMarkDirty and its likes only. */
+  /** What is known of the blocks of its folios, by the folio's first PFN. buffers.ts only. */
+  readonly buffers: Map<number, Uint8Array>;
+  /** How many of them are in folios with PG_dirty; 0 for shmem, which has nowhere to write them. folioMarkDirty and its likes only. */
   nrDirty: number;
   /** Blocks of one page each: byte offset on the device by page index; absent: a hole. Empty for shmem. blocks.ts only. */
   readonly blocks: Map<number, number>;
@@ -96,6 +101,7 @@ export class Inode {
     this.rmap = rmap;
     this.size = 0;
     this.pages = new Map();
+    this.buffers = new Map();
     this.nrDirty = 0;
     this.blocks = new Map();
     this.unwritten = new Set();

@@ -1,7 +1,7 @@
 /**
  * The page cache, the parts that never wait (Linux: struct address_space's i_pages, filemap_get_folio,
- * filemap_add_folio, filemap_remove_folio, folio_mark_dirty). A cached page has one reference of the cache, its owner word
- * says `inode.id << 2 | OWNER_FILE` and its index word where in the file it lies; a page removed has neither, lives on as
+ * filemap_add_folio, filemap_remove_folio, folio_mark_dirty). A cached page has one reference of the cache; its folio's owner
+ * word says `inode.id << 2 | OWNER_FILE` and its index word where in the file that lies; a page removed has neither, lives on as
  * long as somebody holds a reference or a pin, and is another page than the next one at its index (N.13).
  *
  * Each of these is one step: what Linux does under the lock of i_pages.
@@ -14,6 +14,8 @@ import {
   COLD_INDEX,
   COLD_WORDS,
   getPage,
+  folioNrPages,
+  GFP_COMP,
   GFP_HIGHUSER_MOVABLE,
   HOT_OWNER,
   HOT_WORDS,
@@ -30,6 +32,7 @@ import {
   testFlag,
 } from '@mmkit/phys';
 import { TP_PAGE_ALLOC, tracepoint } from '@mmkit/task';
+import { folioTestFlag, markBlocksDirty } from './buffers.ts';
 import { folioLocked } from './folio.ts';
 import { FileCache, Inode } from './inode.ts';
 
@@ -41,23 +44,42 @@ export function filemapGetFolio(inode: Inode, index: number): number {
   return pfn;
 }
 
+/** Most pages of a folio of a disk file, as a power of two (MAX_PAGECACHE_ORDER, as observed on 6.18). */
+export const MAX_PAGECACHE_ORDER = 9;
+
 /**
- * Puts a new page at `index` into the cache: locked, not uptodate, with a reference for the caller besides the cache's.
- * Its contents are undefined. -EEXIST when one is cached already, -ENOMEM.
+ * Puts a new folio into the cache, of up to 2^order pages with `index` its first: locked, not uptodate, with a reference for
+ * the caller besides the cache's, one a page. Its order is what `index` is a multiple of at most, and what there is room for
+ * between cached pages and in memory. Its contents are undefined. -EEXIST when a page is cached at `index`, -ENOMEM.
  */
-export function filemapAddFolio(inode: Inode, index: number): number {
+export function filemapAddFolio(inode: Inode, index: number, order: number = 0): number {
   if (inode.pages.has(index)) return -EEXIST;
+  let fits = order;
+  while (index % 2 ** fits !== 0) fits--;
+  for (; fits > 0; fits--) {
+    const pfn = isVacant(inode, index, 2 ** fits) ? addFolio(inode, index, fits) : -EEXIST;
+    if (pfn >= 0) return pfn;
+  }
+  return addFolio(inode, index, 0);
+}
+
+function isVacant(inode: Inode, index: number, pages: number): boolean {
+  for (let at = index; at < index + pages; at++) if (inode.pages.has(at)) return false;
+  return true;
+}
+
+function addFolio(inode: Inode, index: number, order: number): number {
   const { phys } = inode.files;
-  const pfn = allocPagesNowait(phys, GFP_HIGHUSER_MOVABLE, 0);
+  const pfn = allocPagesNowait(phys, order > 0 ? GFP_HIGHUSER_MOVABLE | GFP_COMP : GFP_HIGHUSER_MOVABLE, order);
   if (pfn < 0) return pfn;
-  getPage(phys, pfn);
+  getPage(phys, pfn, 2 ** order);
   setFlag(phys, pfn, inode.device === null ? PG_LOCKED | PG_SWAPBACKED : PG_LOCKED);
   folioLocked(inode.files, pfn);
   phys.hot[pfn * HOT_WORDS + HOT_OWNER] = (inode.id << OWNER_SHIFT) | OWNER_FILE;
   phys.cold[pfn * COLD_WORDS + COLD_INDEX] = index;
-  inode.pages.set(index, pfn);
+  for (let i = 0; i < 2 ** order; i++) inode.pages.set(index + i, pfn + i);
   const { sched } = inode.files;
-  if (sched.tracepoints !== null) tracepoint(sched, TP_PAGE_ALLOC, pfn, 0);
+  if (sched.tracepoints !== null) tracepoint(sched, TP_PAGE_ALLOC, pfn, order);
   return pfn;
 }
 
@@ -67,16 +89,34 @@ export function folioInFile(inode: Inode, pfn: number, index: number): boolean {
 }
 
 /**
- * Takes a page out of the cache (filemap_remove_folio): its owner is nobody, the cache's reference is dropped. The caller
- * holds its lock and a reference, has unmapped it, and it is not under writeback. A dirty page is forgotten.
+ * Takes the folio of a page out of the cache (filemap_remove_folio): its owner is nobody, the cache's references are dropped.
+ * The caller holds its lock and a reference, has unmapped it, and it is not under writeback. A dirty one is forgotten.
  */
 export function deleteFromPageCache(inode: Inode, pfn: number, index: number): void {
   const { phys } = inode.files;
   if (!folioInFile(inode, pfn, index)) throw new InvariantError('NOT_IN_FILE', `frame ${pfn} is not at ${index}`);
-  folioClearDirty(inode.files, pfn);
-  inode.pages.delete(index);
-  phys.hot[pfn * HOT_WORDS + HOT_OWNER] = 0;
-  putPage(phys, pfn);
+  const { head, first, pages } = folioAt(inode, pfn, index);
+  folioClearDirty(inode.files, head);
+  for (let i = 0; i < pages; i++) inode.pages.delete(first + i);
+  inode.buffers.delete(head);
+  phys.hot[head * HOT_WORDS + HOT_OWNER] = 0;
+  putPage(phys, head, pages);
+}
+
+/** The folio of which a page is a part. */
+export interface FolioPlace {
+  /** PFN of its first page. */
+  readonly head: number;
+  /** Index of that in the file. */
+  readonly first: number;
+  readonly pages: number;
+}
+
+/** Where the folio lies of which the page at `index` is a part. */
+export function folioAt(inode: Inode, pfn: number, index: number): FolioPlace {
+  const { phys } = inode.files;
+  const head = compoundHead(phys, pfn);
+  return { head, first: index - (pfn - head), pages: folioNrPages(phys, head) };
 }
 
 /** True when the page belongs to a file (folio->mapping is one); false after it was taken out of the cache. */
@@ -87,34 +127,41 @@ export function folioTestFile(phys: Phys, pfn: number): boolean {
 /** The file a page belongs to (folio->mapping->host), null when to none. */
 export function folioInode(files: FileCache, pfn: number): Inode | null {
   return folioTestFile(files.phys, pfn)
-    ? files.inodes[files.phys.hot[pfn * HOT_WORDS + HOT_OWNER]! >>> OWNER_SHIFT]!
+    ? files.inodes[files.phys.hot[compoundHead(files.phys, pfn) * HOT_WORDS + HOT_OWNER]! >>> OWNER_SHIFT]!
     : null;
 }
 
-/** True when the contents are valid. */
-export function folioTestUptodate(phys: Phys, pfn: number): boolean {
-  return testFlag(phys, pfn, PG_UPTODATE);
+/** True when the contents of the folio that holds a page are valid. */
+export function folioTestUptodate(phys: Phys, page: number): boolean {
+  return testFlag(phys, compoundHead(phys, page), PG_UPTODATE);
 }
 
 /**
- * Marks the folio of any page dirty (folio_mark_dirty): all who do it for pages that may belong to a file call this, so that a disk
- * file knows how many it has to write back. False when it was dirty already.
+ * Marks the folio of any page dirty, all its blocks (folio_mark_dirty): all who do it for pages that may belong to a file call
+ * this, so that a disk file knows how many it has to write back. False when it was dirty already.
  */
 export function folioMarkDirty(files: FileCache, page: number): boolean {
-  const pfn = compoundHead(files.phys, page);
-  if (testFlag(files.phys, pfn, PG_DIRTY)) return false;
-  setFlag(files.phys, pfn, PG_DIRTY);
-  const inode = folioInode(files, pfn);
-  if (inode !== null && inode.device !== null) inode.nrDirty++;
+  const { phys } = files;
+  const head = compoundHead(phys, page);
+  const inode = folioInode(files, head);
+  if (inode !== null) {
+    const was = testFlag(phys, head, PG_DIRTY);
+    markBlocksDirty(inode, head, folioNrPages(phys, head));
+    return !was;
+  }
+  if (testFlag(phys, head, PG_DIRTY)) return false;
+  setFlag(phys, head, PG_DIRTY);
   return true;
 }
 
-/** Clears PG_dirty: true when it was set. Before writing a page back, and when a page is thrown away. */
-export function folioClearDirty(files: FileCache, pfn: number): boolean {
-  if (!testFlag(files.phys, pfn, PG_DIRTY)) return false;
-  clearFlag(files.phys, pfn, PG_DIRTY);
-  const inode = folioInode(files, pfn);
-  if (inode !== null && inode.device !== null) inode.nrDirty--;
+/** Clears PG_dirty of the folio of a page, not of its blocks: true when it was set. */
+export function folioClearDirty(files: FileCache, page: number): boolean {
+  const { phys } = files;
+  const head = compoundHead(phys, page);
+  if (!testFlag(phys, head, PG_DIRTY)) return false;
+  clearFlag(phys, head, PG_DIRTY);
+  const inode = folioInode(files, head);
+  if (inode !== null && inode.device !== null) inode.nrDirty -= folioNrPages(phys, head);
   return true;
 }
 
@@ -137,14 +184,25 @@ export function cacheStat(inode: Inode, first: number, end: number): CacheStat {
   for (const [index, pfn] of inode.pages) {
     if (index < first || index >= end) continue;
     cached++;
-    if (mappingCanWriteback(inode) && testFlag(inode.files.phys, pfn, PG_DIRTY)) dirty++;
+    if (mappingCanWriteback(inode) && folioTestFlag(inode.files, pfn, PG_DIRTY)) dirty++;
   }
   return { cached, dirty };
 }
 
-/** The indexes of the cached pages in [first, end) for which `test` is true, ascending. */
-export function cachedIndexes(inode: Inode, first: number, end: number, test: (pfn: number) => boolean): number[] {
+/**
+ * The folios with a page in [first, end) for which `test`, given their first PFN, is true: of each the lowest such index,
+ * ascending.
+ */
+export function cachedIndexes(inode: Inode, first: number, end: number, test: (head: number) => boolean): number[] {
+  const { phys } = inode.files;
   const found: number[] = [];
-  for (const [index, pfn] of inode.pages) if (index >= first && index < end && test(pfn)) found.push(index);
-  return found.sort((a, b) => a - b);
+  for (const index of inode.pages.keys()) if (index >= first && index < end) found.push(index);
+  found.sort((a, b) => a - b);
+  let last = -1;
+  return found.filter((index) => {
+    const head = compoundHead(phys, inode.pages.get(index)!);
+    const again = head === last;
+    last = head;
+    return !again && test(head);
+  });
 }

@@ -19,8 +19,15 @@ export {
 } from './page-cache.ts';
 export type { CacheStat } from './page-cache.ts';
 export { filemapGrabFolio, filemapLockFolio } from './grab.co.ts';
-export { filemapRead, filemapReadFolio, forcePageCacheReadahead, readFolio, readLockedFolio } from './read.co.ts';
-export { filemapWrite, filemapWriteBegin, filemapWriteChecks, filemapWriteEnd } from './write.co.ts';
+export { filemapRead, filemapReadFolio, forcePageCacheReadahead, readFolio } from './read.co.ts';
+export {
+  filemapWrite,
+  filemapWriteBegin,
+  filemapWriteChecks,
+  filemapWriteEnd,
+  lengthInFolio,
+  mappingMaxFolioSize,
+} from './write.co.ts';
 export {
   filemapFdatawrite,
   filemapWriteAndWait,

@@ -44,7 +44,7 @@ function* shrink(inode: Inode, size: number): Task<number> {
   const first = Math.ceil(size / pageSize);
   yield* downWrite(sched, inode.invalidateLock);
   inode.size = size;
-  yield* cut(inode, first, Infinity, true);
+  yield* cut(inode, size, Infinity, true);
   const error = size < first * pageSize ? yield* zeroPartialPage(inode, size, first * pageSize) : 0;
   upWrite(sched, inode.invalidateLock);
   return error;
@@ -79,11 +79,17 @@ export function* truncateFailedWrite(inode: Inode): Task<number> {
   return yield* zeroFileTail(inode);
 }
 
-/** Pages [first, end) leave the page tables, the cache, the page tables again, and their blocks are free. */
-function* cut(inode: Inode, first: number, end: number, evenCows: boolean): Task<void> {
-  yield P_CACHE_UNMAP;
-  yield* unmapMappingRange(inode, first, end, evenCows);
-  yield* truncateInodePages(inode, first, end);
+/** Pages with all their bytes in [from, to) leave the page tables, the cache, the page tables again; their blocks are free. */
+function* cut(inode: Inode, from: number, to: number, evenCows: boolean): Task<void> {
+  const { pageSize } = inode.files.phys;
+  const first = Math.ceil(from / pageSize);
+  const end = Math.floor(to / pageSize);
+  if (first < end) {
+    yield P_CACHE_UNMAP;
+    yield* unmapMappingRange(inode, first, end, evenCows);
+  }
+  yield* truncateInodePages(inode, from, to);
+  if (first >= end) return;
   yield P_CACHE_UNMAP;
   yield* unmapMappingRange(inode, first, end, evenCows);
   freeBlocks(inode, first, end);
@@ -115,7 +121,7 @@ function* punch(inode: Inode, from: number, to: number): Task<number> {
   yield* downWrite(sched, inode.invalidateLock);
   // The bounds of a hole that ends in the first page wrap: all pages after it lose their mappings (measured on 6.18).
   if (last === 0) yield* unmapMappingRange(inode, first / pageSize, Infinity, false);
-  if (first < last) yield* cut(inode, first / pageSize, last / pageSize, false);
+  yield* cut(inode, from, end, false);
   let error = 0;
   if (from < first) error = yield* zeroPartialPage(inode, from, Math.min(first, end));
   if (error === 0 && last < end && last >= first) error = yield* zeroPartialPage(inode, last, end);
@@ -155,6 +161,7 @@ function* allocate(inode: Inode, from: number, to: number): Task<number> {
 /** Gives shmem a page at every index of [first, end); they are zeroed when they are read. 0, or -ENOMEM. */
 function* allocatePages(inode: Inode, first: number, end: number): Task<number> {
   const { files } = inode;
+  const { pageSize } = files.phys;
   const added: number[] = [];
   let error = 0;
   for (let index = first; index < end && error === 0; index++) {
@@ -169,7 +176,10 @@ function* allocatePages(inode: Inode, first: number, end: number): Task<number> 
     folioUnlock(files, pfn);
     putPage(files.phys, pfn);
   }
-  if (error !== 0) for (const index of added) yield* truncateInodePages(inode, index, index + 1);
+  if (error !== 0)
+    for (const index of added) {
+      yield* truncateInodePages(inode, index * pageSize, (index + 1) * pageSize);
+    }
   return error;
 }
 

@@ -3,7 +3,7 @@ import { noteRead, noteWrite } from '@mmkit/task';
 import type { Inode } from './inode.ts';
 
 /** Fields that are written, whole or in part, where they are used at all. */
-const CONTAINERS = ['pages', 'blocks', 'unwritten', 'iMmap'] as const;
+const CONTAINERS = ['pages', 'blocks', 'unwritten', 'iMmap', 'buffers'] as const;
 /** Plain values; `nrDirty` only counts, but sync asks for it. */
 const VALUES = ['size', 'nrDirty', 'writebackError', 'mmapWritable', 'seals'] as const;
 

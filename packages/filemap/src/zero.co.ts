@@ -6,16 +6,16 @@
 import type { Task } from '@mmkit/base';
 import { putPage, writeBytes } from '@mmkit/phys';
 import { mapBlock } from './blocks.ts';
+import { blockUptodate, markBlocksDirty } from './buffers.ts';
 import { folioUnlock } from './folio.ts';
 import { folioWaitWriteback } from './folio-lock.co.ts';
 import { filemapGrabFolio, filemapLockFolio } from './grab.co.ts';
 import { Inode } from './inode.ts';
-import { folioMarkDirty, folioTestUptodate } from './page-cache.ts';
-import { readLockedFolio } from './read.co.ts';
+import { readBlock } from './read.co.ts';
 
 /**
- * Zeroes bytes [from, to) of the file, all in one page. Where a block holds data the page is read in and made dirty; the
- * page of a disk file is cached afterwards in any case, as in ext4. 0, -EIO or -ENOMEM.
+ * Zeroes bytes [from, to) of the file, all in one page. Where a block holds data it is read in and made dirty, which does not
+ * make the folio uptodate; the page of a disk file is cached afterwards in any case, as in ext4. 0, -EIO or -ENOMEM.
  */
 export function* zeroPartialPage(inode: Inode, from: number, to: number): Task<number> {
   const { files } = inode;
@@ -29,10 +29,10 @@ export function* zeroPartialPage(inode: Inode, from: number, to: number): Task<n
   yield* folioWaitWriteback(files, pfn);
   const hasData = shmem || mapBlock(inode, index) >= 0;
   let error = 0;
-  if (hasData && !folioTestUptodate(phys, pfn)) error = yield* readLockedFolio(inode, pfn, index);
-  if (error === 0 && folioTestUptodate(phys, pfn)) {
+  if (hasData && !blockUptodate(inode, pfn)) error = yield* readBlock(inode, pfn, index);
+  if (error === 0 && blockUptodate(inode, pfn)) {
     writeBytes(phys, pfn, inPage, new Uint8Array(to - from), 0, to - from);
-    if (hasData) folioMarkDirty(files, pfn);
+    if (hasData) markBlocksDirty(inode, pfn, 1);
   }
   folioUnlock(files, pfn);
   putPage(phys, pfn);

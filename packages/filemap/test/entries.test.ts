@@ -24,7 +24,6 @@ const COLOURED = [
   'invalidateInodePages2Range',
   'invalidateMappingPages',
   'punchHole',
-  'readLockedFolio',
   'truncateFailedWrite',
   'truncateSetSize',
   'waitBio',

@@ -15,7 +15,7 @@ const position = fc.oneof(
 const call = fc.record({
   op: fc.constantFrom('read', 'write', 'write', 'write', 'truncate', 'punch', 'allocate', 'fsync', 'drop', 'settle'),
   at: position,
-  length: fc.oneof(fc.integer({ min: 1, max: 3 * PAGE }), fc.constantFrom(PAGE, 2 * PAGE)),
+  length: fc.oneof(fc.integer({ min: 1, max: 3 * PAGE }), fc.constantFrom(PAGE, 2 * PAGE, 6 * PAGE, 8 * PAGE)),
   seed: fc.nat(255),
 });
 

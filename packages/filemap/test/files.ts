@@ -4,11 +4,12 @@ import type { BlockDevice, BlockDeviceOptions, FileCache, Inode } from '@mmkit/f
 import {
   allocPages,
   checkPhys,
+  compoundHead,
   createPhys,
+  folioAddRmapPtes,
+  folioRemoveRmapPtes,
   getPage,
   GFP_KERNEL,
-  HOT_MAPCOUNT,
-  HOT_WORDS,
   PG_DIRTY,
   putPage,
   testFlag,
@@ -79,7 +80,7 @@ export class Bench {
   map(inode: Inode, index: number, dirty = false): number {
     const pfn = inode.pages.get(index)!;
     getPage(this.phys, pfn);
-    this.phys.hot[pfn * HOT_WORDS + HOT_MAPCOUNT]!++;
+    folioAddRmapPtes(this.phys, pfn);
     this.mappedFile = inode;
     this.mapped.set(index, dirty);
     return pfn;
@@ -89,7 +90,7 @@ export class Bench {
     const pfn = this.mappedFile!.pages.get(index)!;
     if (this.mapped.get(index) === true) this.api.folioMarkDirty(this.files, pfn);
     this.mapped.delete(index);
-    this.phys.hot[pfn * HOT_WORDS + HOT_MAPCOUNT]!--;
+    folioRemoveRmapPtes(this.phys, pfn);
     putPage(this.phys, pfn);
   }
 
@@ -135,7 +136,7 @@ export class Bench {
     let dirty = 0;
     for (const [index, pfn] of inode.pages) {
       if (this.api.folioInode(this.files, pfn) !== inode) throw new Error(`page ${index} has another owner`);
-      if (inode.device !== null && testFlag(this.phys, pfn, PG_DIRTY)) dirty++;
+      if (inode.device !== null && testFlag(this.phys, compoundHead(this.phys, pfn), PG_DIRTY)) dirty++;
     }
     if (dirty !== inode.nrDirty) throw new Error(`nrDirty is ${inode.nrDirty}, found ${dirty}`);
     for (const index of inode.unwritten) if (!inode.blocks.has(index)) throw new Error(`${index}: unwritten, no block`);

@@ -2,11 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { EBUSY, EINVAL, EIO, ENOMEM, ENOSPC, EPERM } from '@mmkit/base';
 import {
+  compoundHead,
   countFrames,
   getPage,
   GUP_PIN_COUNTING_BIAS,
-  HOT_OWNER,
-  HOT_WORDS,
   pageMapCount,
   pageRefCount,
   PG_DIRTY,
@@ -34,7 +33,10 @@ describe.each(builds)('%s build: truncation', (_, api) => {
       getPage(b.phys, pfn, GUP_PIN_COUNTING_BIAS);
       expect(api.truncateSetSize(inode, 0)).toBe(0);
       expect([pageRefCount(b.phys, pfn), pageMapCount(b.phys, pfn)]).toEqual([GUP_PIN_COUNTING_BIAS, 0]);
-      expect([b.phys.hot[pfn * HOT_WORDS + HOT_OWNER], testFlag(b.phys, pfn, PG_DIRTY)]).toEqual([0, false]);
+      expect([api.folioInode(b.files, pfn), testFlag(b.phys, compoundHead(b.phys, pfn), PG_DIRTY)]).toEqual([
+        null,
+        false,
+      ]);
       const bytes = new Uint8Array(PAGE);
       readBytes(b.phys, pfn, 0, bytes, 0, PAGE);
       expect(bytes).toEqual(pattern(3 * PAGE, 5).slice(PAGE, 2 * PAGE));

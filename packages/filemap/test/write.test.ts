@@ -22,7 +22,7 @@ describe.each(builds)('%s build: buffered writes', (_, api) => {
     expect(b.read(inode, 5 * PAGE, 11)).toEqual(Uint8Array.of(...new Uint8Array(10), 1));
   });
 
-  it('the file grows page by page: what was written before an error stays, as a short count', () => {
+  it('the file grows folio by folio, the smaller the less memory there is: what was written before an error stays, as a short count', () => {
     for (const kind of ['disk', 'shmem'] as const) {
       for (let left = 0; left < 3; left++) {
         const b = bench(api);
@@ -192,12 +192,12 @@ describe.each(builds)('%s build: writing back', (_, api) => {
     expect(b.disk.subarray(100, PAGE)).toEqual(new Uint8Array(PAGE - 100));
   });
 
-  it('ENOSPC: fsync says so and the pages stay dirty; with room again nothing is lost', () => {
+  it('ENOSPC: fsync says so and the folios with pages left stay dirty; with room again nothing is lost', () => {
     const b = bench(api);
     const full = b.file('disk', DISK - PAGE, 0);
     const inode = b.file('disk');
     b.write(inode, 0, pattern(3 * PAGE, 5));
-    expect([b.fsync(inode), inode.nrDirty, b.fsync(inode)]).toEqual([-ENOSPC, 2, -ENOSPC]);
+    expect([b.fsync(inode), inode.nrDirty, b.fsync(inode)]).toEqual([-ENOSPC, 3, -ENOSPC]);
     expect(api.truncateSetSize(full, 0)).toBe(0);
     expect([b.fsync(inode), inode.nrDirty]).toEqual([0, 0]);
     api.invalidateMappingPages(inode, 0, Infinity);

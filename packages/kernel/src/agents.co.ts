@@ -12,6 +12,7 @@ import {
   ALLOC_WMARK_HIGH,
   ALLOC_WMARK_LOW,
   drainPages,
+  folioNrPages,
   readBytes,
   setBoost,
   wmarkPages,
@@ -108,7 +109,9 @@ export function* balanceZones(machine: Machine): Task<void> {
       const indexes = Array.from(inode.pages.keys());
       for (const index of indexes) {
         if (zone.free >= wmarkPages(zone, ALLOC_WMARK_HIGH)) break;
-        yield* invalidateMappingPages(inode, index, index + 1);
+        // A large folio goes with the first of its indexes.
+        const pfn = inode.pages.get(index);
+        if (pfn !== undefined) yield* invalidateMappingPages(inode, index, index + folioNrPages(phys, pfn));
         drainPages(phys, machine.sched.current.cpu.id);
       }
     }

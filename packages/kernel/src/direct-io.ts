@@ -9,7 +9,7 @@
 import { BIO_READ } from '@mmkit/filemap';
 import type { Bio, BlockDevice } from '@mmkit/filemap';
 import { unpinUserPages } from '@mmkit/gup';
-import { openPinScope, PG_DIRTY, testFlag } from '@mmkit/phys';
+import { compoundHead, openPinScope, PG_DIRTY, testFlag } from '@mmkit/phys';
 import type { Phys, PinScope } from '@mmkit/phys';
 import { wakeAll, WaitQueue } from '@mmkit/task';
 import type { Machine } from './machine.ts';
@@ -89,6 +89,6 @@ export function endDirectBio(io: DirectIo, bio: Bio, at: number): void {
 }
 
 function allDirty(phys: Phys, pfns: Uint32Array, count: number): boolean {
-  for (let i = 0; i < count; i++) if (!testFlag(phys, pfns[i]!, PG_DIRTY)) return false;
+  for (let i = 0; i < count; i++) if (!testFlag(phys, compoundHead(phys, pfns[i]!), PG_DIRTY)) return false;
   return true;
 }

@@ -3,12 +3,12 @@
  * FACTS of the recorded traces 25). The user's pages are touched by ordinary faults; a bad page ends the call with what was
  * moved before it, and with -EFAULT when that was nothing.
  *
- * A write copies with the page of the file locked, so it may not fault there: what is not mapped is faulted in between two
- * attempts. An attempt that copies nothing leaves its mark: a page of zeros, and a file that reaches up to `offset`.
+ * A write copies with the folio of the file locked, so it may not fault there: what is not mapped is faulted in between two
+ * attempts. An attempt that copies nothing leaves its mark: a folio of zeros, and a file that reaches up to `offset`.
  */
 import { checkAddress, checkInteger, EBADF, EFAULT } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { filemapWriteEnd, OpenFile } from '@mmkit/filemap';
+import { filemapWriteEnd, lengthInFolio, mappingMaxFolioSize, OpenFile } from '@mmkit/filemap';
 import { filemapRead, filemapWriteBegin, filemapWriteChecks } from '@mmkit/filemap/sched';
 import { upWrite } from '@mmkit/rwsem';
 import { downWrite } from '@mmkit/rwsem/sched';
@@ -80,20 +80,24 @@ function* performWrite(
 ): Task<number> {
   const { pageSize } = machine.memory.phys;
   const { inode } = file;
-  const page = new Uint8Array(Math.min(length, pageSize));
+  let chunk = mappingMaxFolioSize(inode);
+  const bytes = new Uint8Array(Math.min(length, chunk));
   let done = 0;
-  // Less than the rest of the page, after a copy that ended early.
-  let most = pageSize;
+  // Less than there is room for, after a copy that ended early.
+  let most = chunk;
   while (done < length) {
     const pos = offset + done;
-    const part = Math.min(pageSize - (pos % pageSize), length - done, most);
-    const pfn = yield* filemapWriteBegin(inode, pos, part);
+    const announced = Math.min(chunk - (pos % chunk), length - done, most);
+    const pfn = yield* filemapWriteBegin(inode, pos, announced);
     if (pfn < 0) return done > 0 ? done : pfn;
-    const copied = peekBytes(machine, process, address + done, page, 0, part);
-    const taken = filemapWriteEnd(inode, pfn, pos, part, copied, page, 0);
+    const part = lengthInFolio(inode, pfn, pos, announced);
+    const copied = peekBytes(machine, process, address + done, bytes, 0, part);
+    const taken = filemapWriteEnd(inode, pfn, pos, part, copied, bytes, 0);
     done += taken;
-    most = pageSize;
+    most = chunk;
     if (taken > 0) continue;
+    // What was not taken was too much: less from now on.
+    chunk = Math.max(chunk / 2, pageSize);
     if (copied > 0) most = copied;
     else if ((yield* faultInReadable(machine, process, address + done, part)) === part)
       return done > 0 ? done : -EFAULT;

@@ -122,7 +122,7 @@ class Program {
     this.put(512);
   }
 
-  /** 8 pages, written by another process and clean again. */
+  /** 8 pages, written one by one by another process, and clean again. */
   fileOnDisk(): OpenFile {
     const { api, machine } = this;
     const { sched, memory } = machine;
@@ -130,7 +130,7 @@ class Program {
     const file = api.createDiskFile(machine, device, { path: '/var/tmp/mk-file' });
     const writer = api.createProcess(machine)!;
     const from = api.mmap(writer.mm, 0, 8 * PAGE, RW, ANON);
-    api.writeFile(machine, writer, file, 0, from, 8 * PAGE);
+    for (let at = 0; at < 8 * PAGE; at += PAGE) api.writeFile(machine, writer, file, at, from, PAGE);
     api.fsync(file);
     api.exitProcess(machine, writer);
     return file;

@@ -6,10 +6,10 @@
 import { alignUp, checkAddress, EINVAL, ENOMEM, isAligned } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm, MM_ROOT, mmapReadUnlock, ptlUnlock, vmaInode } from '@mmkit/aspace';
-import { Inode } from '@mmkit/filemap';
+import { folioTestUptodate, Inode } from '@mmkit/filemap';
 import { mmapReadLock, ptlLock } from '@mmkit/aspace/sched';
 import { createCursor, createDecoded, createEntry, ENTRY_LEAF, nextRun, readEntry } from '@mmkit/pgtable';
-import { PG_UPTODATE, Phys, testFlag } from '@mmkit/phys';
+import { Phys } from '@mmkit/phys';
 import { vmasIn } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 
@@ -66,6 +66,6 @@ function* mincoreVma(mm: Mm, vma: Vma, start: number, end: number, vec: Uint8Arr
 function fillCached(phys: Phys, inode: Inode, index: number, vec: Uint8Array): void {
   for (let i = 0; i < vec.length; i++) {
     const pfn = inode.pages.get(index + i);
-    if (pfn !== undefined && testFlag(phys, pfn, PG_UPTODATE)) vec[i] = 1;
+    if (pfn !== undefined && folioTestUptodate(phys, pfn)) vec[i] = 1;
   }
 }

@@ -12,7 +12,7 @@
  * nobody's. As all map counts, changed under the page-table lock in Linux; here calls run one at a time.
  */
 import { checkInteger } from '@mmkit/base';
-import { compoundHead, folioMapcount, folioTestLarge } from './folio.ts';
+import { compoundHead, folioMapcount, folioOrder } from './folio.ts';
 import type { Phys } from './frame.ts';
 
 /** `cold` of the second tail: the first of two words that name an address space. */
@@ -30,6 +30,7 @@ export function folioAddMmMapcount(phys: Phys, pfn: number, mmId: number, entrie
   checkInteger('mmId', mmId, 1, 0x7fff_ffff);
   checkInteger('entries', entries, 1, 0x7fff_ffff);
   const { cold } = phys;
+  if (folioOrder(phys, pfn) < 2) return;
   const at = slotsOf(phys, pfn);
   let slot = slotOf(cold, at, mmId);
   if (slot < 0) slot = slotOf(cold, at, 0);
@@ -43,6 +44,7 @@ export function folioSubMmMapcount(phys: Phys, pfn: number, mmId: number, entrie
   checkInteger('mmId', mmId, 1, 0x7fff_ffff);
   checkInteger('entries', entries, 1, 0x7fff_ffff);
   const { cold } = phys;
+  if (folioOrder(phys, pfn) < 2) return;
   const at = slotsOf(phys, pfn);
   const slot = slotOf(cold, at, mmId);
   if (slot < 0) return;
@@ -54,7 +56,7 @@ export function folioSubMmMapcount(phys: Phys, pfn: number, mmId: number, entrie
 /** True unless one address space is known to have all the entries that map a folio (`folio_maybe_mapped_shared`). */
 export function folioMaybeMappedShared(phys: Phys, pfn: number): boolean {
   const mappings = folioMapcount(phys, pfn);
-  if (!folioTestLarge(phys, pfn)) return mappings > 1;
+  if (folioOrder(phys, pfn) < 2) return mappings > 1;
   const at = slotsOf(phys, pfn) + TAIL_MM_MAPCOUNT;
   return mappings !== 0 && phys.cold[at] !== mappings && phys.cold[at + 1] !== mappings;
 }

@@ -39,7 +39,7 @@ function map(machine: Phys, folio: number, mm: number, entries: number): void {
 
 function unmap(machine: Phys, folio: number, mm: number, entries: number): void {
   for (let i = 0; i < entries; i++) folioRemoveRmapPtes(machine, folio + i);
-  folioSubMmMapcount(machine, folio + 3, mm, entries);
+  folioSubMmMapcount(machine, folio + 1, mm, entries);
 }
 
 describe('folio_maybe_mapped_shared (N.4, OBSERVED 5)', () => {
@@ -51,6 +51,21 @@ describe('folio_maybe_mapped_shared (N.4, OBSERVED 5)', () => {
     expect(folioMaybeMappedShared(machine, folio)).toBe(false);
     map(machine, folio, 7, 5);
     expect(folioMaybeMappedShared(machine, folio + 2)).toBe(false);
+  });
+
+  it('two pages have no second tail: the frame behind them stays as it is, and two mappings are called shared', () => {
+    const machine = createPhys({ frames: 64 });
+    const folio = allocPages(machine, GFP_USER | GFP_COMP, 1);
+    const behind = machine.cold.slice((folio + 2) * COLD_WORDS, (folio + 3) * COLD_WORDS);
+    map(machine, folio, 7, 1);
+    expect(folioMaybeMappedShared(machine, folio + 1)).toBe(false);
+    folioAddRmapPtes(machine, folio + 1);
+    folioAddMmMapcount(machine, folio + 1, 7, 1);
+    expect(folioMaybeMappedShared(machine, folio)).toBe(true);
+    expect(machine.cold.slice((folio + 2) * COLD_WORDS, (folio + 3) * COLD_WORDS)).toEqual(behind);
+    unmap(machine, folio, 7, 2);
+    expect(machine.cold.slice((folio + 2) * COLD_WORDS, (folio + 3) * COLD_WORDS)).toEqual(behind);
+    freePages(machine, folio, 1);
   });
 
   it('two: shared until one has gone', () => {
