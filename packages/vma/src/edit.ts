@@ -1,8 +1,8 @@
 /**
  * Changes of the range tree: insert, erase, move a range's bounds. Each goes down to the one leaf concerned, decides
  * there whether the change is allowed (nothing is written before), and repairs the summaries on the way up. A leaf that
- * would get too many slots or too few is left to splice.ts. Inside a leaf an insert only shortens one hole and an erase
- * only makes one longer, so a summary is computed anew only if that hole was the largest, or if the change was at a
+ * would get too many slots or too few is left to splice.ts. Inside a leaf an insert only shortens one hole, which needs no
+ * word to the nodes above, and an erase only makes one longer; a summary is computed anew only if the change was at a
  * leaf's edge. Linux: mas_store and mas_erase. No locking: the owner's lock, for writing.
  */
 import { InvariantError, checkInteger } from '@mmkit/base';
@@ -35,10 +35,9 @@ export function insertRange<V>(tree: RangeTree<V>, start: number, end: number, v
     pushSlot(row, start, end, 0, value);
     splice(tree, path, path.slice(), row);
   } else {
-    const from = s > node && s < node + count ? pool.starts[s]! - pool.ends[s - 1]! : -1;
     own(tree, path);
     openSlot(pool, path[0]!, start, end, value);
-    if (from < 0 || (tree.height > 0 && from === pool.gaps[path[1]!]!)) repair(tree, path, 1);
+    if (s === node || s === node + count) repair(tree, path, 1);
   }
   tree.size++;
   tree.version++;

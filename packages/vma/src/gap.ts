@@ -1,12 +1,13 @@
 /**
- * Search for a hole of the range tree, from below or from above, in O(log n): a child is entered only if its largest
- * hole is long enough. The limits can shorten such a hole at the edge of the span, so at most one entered child per
- * level disappoints. Linux: mas_empty_area, mas_empty_area_rev; `findPlace` is vm_unmapped_area. No locking: the owner's
+ * Search for a hole of the range tree, from below or from above, in O(log n): a child is entered only if its gap is long
+ * enough. The limits can shorten such a hole at the edge of the span, so at most one entered child per level disappoints
+ * for that. Any other does because a hole in it got shorter since: its gap is put right then, so each change makes a search
+ * look in vain once at most on each level, and who fills a hole and frees it again pays nothing for it. Linux: mas_empty_area, mas_empty_area_rev; `findPlace` is vm_unmapped_area. No locking: the owner's
  * lock, or a view.
  */
 import { checkInteger } from '@mmkit/base';
 import type { RangePool } from './node.ts';
-import { SHIFT, lastEnd } from './node.ts';
+import { SHIFT, largestGap, lastEnd } from './node.ts';
 import type { RangeTree } from './tree.ts';
 import { checkOpen, childOf } from './tree.ts';
 
@@ -95,6 +96,7 @@ function gapAbove<V>(pool: RangePool<V>, node: number, level: number, length: nu
     if (level > 0 && gaps[s]! >= length) {
       const found = gapAbove(pool, childOf(pool, s), level - 1, length, from);
       if (found >= 0) return found;
+      if (starts[s]! >= from) gaps[s] = largestGap(pool, childOf(pool, s), level === 1);
     }
     from = ends[s]!;
   }
@@ -110,6 +112,7 @@ function gapBelow<V>(pool: RangePool<V>, node: number, level: number, length: nu
     if (level > 0 && gaps[s]! >= length) {
       const found = gapBelow(pool, childOf(pool, s), level - 1, length, to);
       if (found >= 0) return found;
+      if (ends[s]! <= to) gaps[s] = largestGap(pool, childOf(pool, s), level === 1);
     }
     to = starts[s]!;
   }

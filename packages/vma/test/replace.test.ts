@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RangeTree } from '../src/index.ts';
 import { checkTree, createRangeTree, findPlace, rangesIn, replaceRanges } from '../src/index.ts';
+import { WIDTH } from '../src/node.ts';
 import { codeOf, dump } from './naive.ts';
 
 interface Tooth {
@@ -40,7 +41,7 @@ describe('replaceRanges: a span replaced by several ranges in one change', () =>
   });
 
   it('from every place to every other, over one, two and more leaves and levels', () => {
-    for (const n of [1, 33, 100, 1100, 1300]) {
+    for (const n of [1, 65, 200, 4200, 4500]) {
       for (let a = 0; a < n; a += 1 + (n >> 4)) {
         for (let b = a + 1; b <= n; b += 1 + (n >> 3)) {
           for (const k of [0, 1, 10]) {
@@ -56,10 +57,10 @@ describe('replaceRanges: a span replaced by several ranges in one change', () =>
   });
 
   it('from leaf to leaf of a tree three levels high, however little the nodes at the edges keep', () => {
-    const n = 2500;
-    const leaf = n / Math.ceil(n / 32);
+    const n = 5000;
+    const leaf = n / Math.ceil(n / WIDTH);
     for (let i = 0; i < n / leaf; i++) {
-      for (let j = i + 1; j < n / leaf; j += 5) {
+      for (let j = i + 1; j < n / leaf; j += 7) {
         const tree = comb(n);
         const [a, b] = [Math.floor(i * leaf), Math.floor(j * leaf) - (j % 2)];
         replaceRanges(tree, 10 * a, 10 * b, []);

@@ -157,6 +157,18 @@ describe('RangeTree holes', () => {
     expect(findGapFromTop(tree, 13, 0, 5009)).toBe(5009);
   });
 
+  it('a hole that was filled again is looked for once in vain, from either side, and then known for what it is', () => {
+    for (const find of [findGap, findGapFromTop]) {
+      const tree = comb(6000);
+      const longest = (): number => Math.max(...tree.pool.gaps.slice(tree.root, tree.root + 2));
+      insertRange(tree, 5000, 5006, eraseRange(tree, 5000));
+      expect([tree.height, longest()]).toEqual([2, 14]);
+      expect(find(tree, 5, 0, 59_996)).toBe(-1);
+      expect(longest()).toBe(4);
+      checkTree(tree);
+    }
+  });
+
   it('what lies before the first and after the last range is a hole within the limits', () => {
     const tree = createRangeTree<number>();
     insertRange(tree, 100, 200, 1);
@@ -218,13 +230,13 @@ describe('checkTree', () => {
     'ranges out of order': (tree) => void (tree.pool.starts[child(tree, 1) + 2] = 0),
     'a summary with the wrong start': (tree) => void tree.pool.starts[tree.root + 1]!++,
     'a summary with the wrong end': (tree) => void tree.pool.ends[tree.root + 1]!--,
-    'a summary with the wrong hole': (tree) => void (tree.pool.gaps[tree.root + 1] = 5),
+    'a summary with too short a hole': (tree) => void (tree.pool.gaps[tree.root + 1] = 3),
     'a node with too few slots': (tree) => void (tree.pool.counts[child(tree, 1) / WIDTH] = 9),
-    'a node with too many slots': (tree) => void (tree.pool.counts[tree.root / WIDTH] = 33),
+    'a node with too many slots': (tree) => void (tree.pool.counts[tree.root / WIDTH] = WIDTH + 1),
     'an inner root with one child': (tree) => void (tree.pool.counts[tree.root / WIDTH] = 1),
     'a wrong size': (tree) => void tree.size++,
-    'a value left in an unused slot': (tree) => void (tree.pool.slots[child(tree, 0) + 31] = 1),
-    'an end left in an unused slot': (tree) => void (tree.pool.ends[child(tree, 0) + 31] = 1),
+    'a value left in an unused slot': (tree) => void (tree.pool.slots[child(tree, 0) + WIDTH - 1] = 1),
+    'an end left in an unused slot': (tree) => void (tree.pool.ends[child(tree, 0) + WIDTH - 1] = 1),
     'a child in two places': (tree) => void (tree.pool.slots[tree.root + 1] = tree.pool.slots[tree.root]!),
     'a node that is nowhere': (tree) => void takeNode(tree.pool),
     'a node both used and free': (tree) => void (tree.pool.free = child(tree, 0)),

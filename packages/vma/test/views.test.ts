@@ -20,6 +20,7 @@ import {
   resizeRange,
   seekRange,
 } from '../src/index.ts';
+import { WIDTH } from '../src/node.ts';
 import { codeOf, dump } from './naive.ts';
 
 /** Ranges [10 i, 10 i + 6), value i, for i below n. */
@@ -32,7 +33,7 @@ function comb(n: number): RangeTree<number> {
 
 /** Nodes of the pool in use, by the tree or by its views. */
 function nodes({ pool }: RangeTree<number>): number {
-  let used = pool.used / 32;
+  let used = pool.used / WIDTH;
   for (let node = pool.free; node >= 0; node = pool.slots[node] as number) used--;
   return used;
 }
@@ -75,7 +76,7 @@ describe('views: a reader that started before a change sees the old tree (N.17, 
   });
 
   it('costs nothing when nobody reads: a change copies no node; with a reader it copies each node once', () => {
-    const tree = comb(3000);
+    const tree = comb(6000);
     const before = nodes(tree);
     const change = (): void => insertRange(tree, 1000, 1006, eraseRange(tree, 1000));
     change();
@@ -90,7 +91,7 @@ describe('views: a reader that started before a change sees the old tree (N.17, 
   });
 
   it('old nodes are used again when no view sees them, not before, whatever the order of closing', () => {
-    const tree = comb(3000);
+    const tree = comb(6000);
     const plain = nodes(tree);
     const views = [openRangeView(tree)];
     eraseRange(tree, 1000);
@@ -116,17 +117,17 @@ describe('views: a reader that started before a change sees the old tree (N.17, 
 
   it('what a view still holds is not found behind the last range of a full leaf', () => {
     const tree = createRangeTree<number>();
-    const high = Array.from({ length: 64 }, (_, i) => ({ start: 1000 + i, end: 1001 + i, value: i }));
-    replaceRanges(tree, 1000, 1064, high);
+    const high = Array.from({ length: 2 * WIDTH }, (_, i) => ({ start: 1000 + i, end: 1001 + i, value: i }));
+    replaceRanges(tree, 1000, 1000 + 2 * WIDTH, high);
     openRangeView(tree);
     replaceRanges(
       tree,
       0,
-      1064,
-      high.slice(0, 32).map((r) => ({ ...r, start: r.start - 900, end: r.end - 900 })),
+      1000 + 2 * WIDTH,
+      high.slice(0, WIDTH).map((r) => ({ ...r, start: r.start - 900, end: r.end - 900 })),
     );
     // The leaf next in the pool is one of the view.
-    expect(tree.pool.starts[tree.root + 32]).toBe(1000);
+    expect(tree.pool.starts[tree.root + WIDTH]).toBe(1000);
     expect(codeOf(() => eraseRange(tree, 1000))).toBe('RANGE_ABSENT');
     expect(codeOf(() => resizeRange(tree, 1000, 1000, 1002))).toBe('RANGE_ABSENT');
   });
