@@ -22,7 +22,7 @@ import {
 } from '@mmkit/pgtable';
 import { isGuardMarker, setGuardMarker } from './guard.ts';
 import { ptlUnlock } from './folio.ts';
-import { ptlLock } from './lock.co.ts';
+import { ptlLockLeaf } from './lock.co.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { zapPageRange } from './zap.co.ts';
 import { ZAP_KEEP_MARKERS } from './zap-flags.ts';
@@ -48,7 +48,7 @@ function* markRange(mm: Mm, start: number, end: number): Task<number> {
     if (isHugeMapped(mm, address)) return address;
     const table = leafTableAlloc(tables, mm.words[MM_ROOT]!, address);
     if (table < 0) return table;
-    yield* ptlLock(memory, table);
+    if (!(yield* ptlLockLeaf(mm, table, address))) continue;
     let mapped = false;
     for (let index = leafIndex(format, address); index < tables.entries && address < end; index++) {
       readEntry(tables, table, index, entry);
@@ -90,7 +90,10 @@ export function* guardRemove(mm: Mm, start: number, end: number): Task<void> {
   const cursor = createCursor(start, end);
   while (nextRun(tables, mm.words[MM_ROOT]!, cursor)) {
     if (cursor.level > 0) continue;
-    yield* ptlLock(memory, cursor.table);
+    if (!(yield* ptlLockLeaf(mm, cursor.table, cursor.address))) {
+      cursor.next = cursor.address;
+      continue;
+    }
     for (let i = 0; i < cursor.count; i++) {
       readEntry(tables, cursor.table, cursor.index + i, entry);
       format.decode(entry.lo, entry.hi, 0, decoded);

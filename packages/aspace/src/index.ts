@@ -40,7 +40,7 @@ export {
 } from './mmap-unlock.ts';
 export { mmapReadLock, mmapReadLockKillable, mmapWriteLock, mmapWriteLockKillable } from './mmap-lock.gen.ts';
 export { callFaultHandler } from './fault-port.gen.ts';
-export { ptlLock } from './lock.gen.ts';
+export { ptlLock, ptlLockLeaf } from './lock.gen.ts';
 export { flushTlbRange } from './flush.gen.ts';
 export { freePageTables, zapPageRange } from './zap.gen.ts';
 export { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED, ZAP_RECLAIM_TABLES } from './zap-flags.ts';

@@ -34,7 +34,7 @@ import {
 import { folioPteBatch } from './batch.ts';
 import { flushTlbRange } from './flush.co.ts';
 import { folioTestAnon, ptlUnlock } from './folio.ts';
-import { ptlLock } from './lock.co.ts';
+import { ptlLock, ptlLockLeaf } from './lock.co.ts';
 import type { Memory } from './memory.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { vmNormalPage } from './prot.ts';
@@ -76,7 +76,11 @@ function* changePages(mm: Mm, start: number, end: number, clear: number, mark: M
     const { table, index, count, level, address } = cursor;
     let partial = -1;
     let at = index;
-    yield* ptlLock(memory, table);
+    if (level > 0) yield* ptlLock(memory, table);
+    else if (!(yield* ptlLockLeaf(mm, table, address))) {
+      cursor.next = address;
+      continue;
+    }
     for (let pages = 1; at < index + count; at += pages) {
       pages = 1;
       readEntry(tables, table, at, entry);

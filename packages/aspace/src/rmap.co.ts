@@ -25,7 +25,7 @@ import { VM_LOCKED, VM_SHARED } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { flushTlbRange } from './flush.co.ts';
 import { ptlUnlock } from './folio.ts';
-import { ptlLock } from './lock.co.ts';
+import { ptlLockLeaf } from './lock.co.ts';
 import { Memory } from './memory.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED } from './zap-flags.ts';
@@ -95,7 +95,7 @@ function* mkcleanOne(mm: Mm, address: number, pfn: number): Task<boolean> {
   const decoded = createDecoded();
   const index = leafIndex(format, address);
   let dirty = false;
-  yield* ptlLock(memory, table);
+  if (!(yield* ptlLockLeaf(mm, table, address))) return false;
   readEntry(tables, table, index, entry);
   format.decode(entry.lo, entry.hi, 0, decoded);
   const here = decoded.kind === ENTRY_LEAF && decoded.pfn === pfn;

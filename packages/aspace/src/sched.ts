@@ -40,7 +40,7 @@ export {
 } from './mmap-unlock.ts';
 export { mmapReadLock, mmapReadLockKillable, mmapWriteLock, mmapWriteLockKillable } from './mmap-lock.co.ts';
 export { callFaultHandler } from './fault-port.co.ts';
-export { ptlLock } from './lock.co.ts';
+export { ptlLock, ptlLockLeaf } from './lock.co.ts';
 export { flushTlbRange } from './flush.co.ts';
 export { freePageTables, zapPageRange } from './zap.co.ts';
 export { ZAP_KEEP_COWS, ZAP_KEEP_MARKERS, ZAP_MLOCKED, ZAP_RECLAIM_TABLES } from './zap-flags.ts';

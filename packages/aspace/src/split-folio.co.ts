@@ -34,7 +34,7 @@ import {
 } from '@mmkit/phys';
 import { flushTlbRange } from './flush.co.ts';
 import { folioRemoveRmap, ptlUnlock } from './folio.ts';
-import { ptlLock } from './lock.co.ts';
+import { ptlLockLeaf } from './lock.co.ts';
 import { MM_ROOT, Mm } from './mm.ts';
 import { splitHugePmd } from './split-huge.co.ts';
 
@@ -84,7 +84,10 @@ function* changeEntries(mm: Mm, first: number, end: number, change: (decoded: De
   const cursor = createCursor(0, format.userEnd);
   while (nextRun(tables, mm.words[MM_ROOT]!, cursor)) {
     if (cursor.level > 0) continue;
-    yield* ptlLock(memory, cursor.table);
+    if (!(yield* ptlLockLeaf(mm, cursor.table, cursor.address))) {
+      cursor.next = cursor.address;
+      continue;
+    }
     for (let i = cursor.index; i < cursor.index + cursor.count; i++) {
       readEntry(tables, cursor.table, i, entry);
       format.decode(entry.lo, entry.hi, 0, decoded);

@@ -33,7 +33,7 @@ import { flushTlbRange } from './flush.co.ts';
 import { folioRemoveRmap, folioTestAnon, folioUnmapPmd, ptlUnlock } from './folio.ts';
 import { isGuardMarker } from './guard.ts';
 import { hugeNormalFolio, hugePageSize, withdrawTable } from './huge.ts';
-import { ptlLock } from './lock.co.ts';
+import { ptlLock, ptlLockLeaf } from './lock.co.ts';
 import type { Memory } from './memory.ts';
 import { munlockMapped } from './mlock.ts';
 import { MM_ROOT, Mm } from './mm.ts';
@@ -56,7 +56,10 @@ export function* zapPageRange(mm: Mm, start: number, end: number, details: numbe
       yield* zapHugePmd(mm, cursor, start, end, details, gathered);
       continue;
     }
-    yield* ptlLock(mm.memory, cursor.table);
+    if (!(yield* ptlLockLeaf(mm, cursor.table, cursor.address))) {
+      cursor.next = cursor.address;
+      continue;
+    }
     yield* zapRun(mm, cursor, details, gathered);
     ptlUnlock(mm.memory, cursor.table);
     const whole = cursor.count === mm.memory.tables.entries;

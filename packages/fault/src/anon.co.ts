@@ -16,7 +16,7 @@ import {
   Mm,
   vmPageProt,
 } from '@mmkit/aspace';
-import { ptlLock } from '@mmkit/aspace/sched';
+import { ptlLockLeaf } from '@mmkit/aspace/sched';
 import {
   createDecoded,
   createEntry,
@@ -61,7 +61,10 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
     setDecoded(decoded, ENTRY_LEAF, page, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
   }
   yield noted(memory.sched, P_FAULT_LOCK);
-  yield* ptlLock(memory, table);
+  if (!(yield* ptlLockLeaf(mm, table, address))) {
+    if (page >= 0) freePages(phys, page, 0);
+    return 0;
+  }
   const index = leafIndex(format, address);
   const entry = createEntry();
   readEntry(tables, table, index, entry);

@@ -8,7 +8,7 @@
  */
 import type { Task } from '@mmkit/base';
 import { ptlUnlock } from '@mmkit/aspace';
-import { ptlLock } from '@mmkit/aspace/sched';
+import { ptlLockLeaf } from '@mmkit/aspace/sched';
 import { folioTestUptodate } from '@mmkit/filemap';
 import { createEntry, leafIndex, leafTable, leafTableAlloc, readEntry } from '@mmkit/pgtable';
 import { compoundHead, getPage, PG_LOCKED, testFlag } from '@mmkit/phys';
@@ -38,7 +38,7 @@ export function* doFaultAround(fault: FileFault): Task<number> {
   const first = firstUsable(fault, fault.index + from - own, fault.index + to - own);
   // Measured on 6.18, files on a disk: nothing where there was no page table and the first page is the file's last.
   if (!hadTable && fault.inode.device !== null && first >= 0 && beyondEnd(fault.inode, first + 1)) return 0;
-  yield* ptlLock(memory, table);
+  if (!(yield* ptlLockLeaf(mm, table, address))) return 0;
   const entry = createEntry();
   let result = 0;
   for (let at = from; at < to; at++) {

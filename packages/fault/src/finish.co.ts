@@ -2,7 +2,7 @@
 import { P_FAULT_LOCK } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { ptlUnlock } from '@mmkit/aspace';
-import { ptlLock } from '@mmkit/aspace/sched';
+import { ptlLockLeaf } from '@mmkit/aspace/sched';
 import { createEntry, leafIndex, leafTableAlloc, readEntry } from '@mmkit/pgtable';
 import { noted } from '@mmkit/task';
 import { mmRoot } from './entry.ts';
@@ -20,7 +20,7 @@ export function* finishFault(fault: FileFault, pfn: number): Task<number> {
   const table = leafTableAlloc(memory.tables, mmRoot(mm), address);
   if (table < 0) return VM_FAULT_OOM;
   yield noted(memory.sched, P_FAULT_LOCK);
-  yield* ptlLock(memory, table);
+  if (!(yield* ptlLockLeaf(mm, table, address))) return VM_FAULT_NOPAGE;
   const at = leafIndex(memory.format, address);
   const entry = createEntry();
   readEntry(memory.tables, table, at, entry);

@@ -6,7 +6,7 @@ import { highWord, lowWord, P_FAULT_READ } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { isGuardMarker, ptlUnlock, Mm } from '@mmkit/aspace';
 import type { Policy } from '@mmkit/aspace';
-import { ptlLock } from '@mmkit/aspace/sched';
+import { ptlLockLeaf } from '@mmkit/aspace/sched';
 import {
   createDecoded,
   createEntry,
@@ -102,7 +102,7 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
   if (isGuardMarker(decoded)) return VM_FAULT_SIGSEGV;
   // Nothing in this machine swaps or migrates: a non-present entry is not ours.
   if (decoded.kind !== ENTRY_LEAF) return VM_FAULT_SIGBUS;
-  yield* ptlLock(memory, table);
+  if (!(yield* ptlLockLeaf(mm, table, address))) return 0;
   readEntry(tables, table, index, entry);
   if (!pteSame(entry, orig)) {
     ptlUnlock(memory, table);

@@ -8,7 +8,7 @@
  */
 import type { Task } from '@mmkit/base';
 import { maybeMkwrite, ptlUnlock } from '@mmkit/aspace';
-import { ptlLock } from '@mmkit/aspace/sched';
+import { ptlLockLeaf } from '@mmkit/aspace/sched';
 import { folioInFile, folioMarkDirty, folioUnlock, mappingCanWriteback } from '@mmkit/filemap';
 import { folioLock } from '@mmkit/filemap/sched';
 import { createDecoded, createEntry, E_DIRTY, E_YOUNG, readEntry, writeEntry } from '@mmkit/pgtable';
@@ -59,9 +59,10 @@ export function* wpPageShared(fault: FileFault, table: number, at: number, entry
       putPage(phys, pfn);
       return 0;
     }
-    yield* ptlLock(memory, table);
-    makeWritable(fault, table, at, entry);
-    ptlUnlock(memory, table);
+    if (yield* ptlLockLeaf(mm, table, fault.address)) {
+      makeWritable(fault, table, at, entry);
+      ptlUnlock(memory, table);
+    }
   } else {
     makeWritable(fault, table, at, entry);
     ptlUnlock(memory, table);

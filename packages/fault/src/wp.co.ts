@@ -24,7 +24,7 @@ import {
   vmNormalPage,
   vmPageProt,
 } from '@mmkit/aspace';
-import { flushTlbRange, ptlLock } from '@mmkit/aspace/sched';
+import { flushTlbRange, ptlLockLeaf } from '@mmkit/aspace/sched';
 import { folioTrylock, folioUnlock } from '@mmkit/filemap';
 import {
   clearEntry,
@@ -152,11 +152,11 @@ function* wpPageCopy(
   if (copy < 0) return VM_FAULT_OOM;
   if (old >= 0) copyFrame(phys, copy, old);
   yield noted(memory.sched, P_FAULT_LOCK);
-  yield* ptlLock(memory, table);
+  const locked = yield* ptlLockLeaf(mm, table, address);
   const now = createEntry();
   readEntry(tables, table, index, now);
-  if (!pteSame(now, entry)) {
-    ptlUnlock(memory, table);
+  if (!locked || !pteSame(now, entry)) {
+    if (locked) ptlUnlock(memory, table);
     freePages(phys, copy, 0);
     return 0;
   }

@@ -16,7 +16,7 @@ import {
 } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { folioTestAnon, mlockFound, ptlUnlock, MM_ROOT, Mm, pageAnonExclusive, vmNormalPage } from '@mmkit/aspace';
-import { ptlLock } from '@mmkit/aspace/sched';
+import { ptlLock, ptlLockLeaf } from '@mmkit/aspace/sched';
 import { folioMarkDirty } from '@mmkit/filemap';
 import {
   createDecoded,
@@ -94,7 +94,7 @@ export function* followPages(
   const decoded = createDecoded();
   let result = FOLLOWED;
   request.taken = 0;
-  yield* ptlLock(memory, table);
+  if (!(yield* ptlLockLeaf(mm, table, address))) return noPage(vma, flags);
   do {
     const at = index + request.taken;
     readEntry(tables, table, at, entry);

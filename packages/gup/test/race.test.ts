@@ -1,14 +1,36 @@
 /** gup-fast against what it races with, under every schedule; each rule is then switched off and its bug is found. */
 import { describe, expect, it } from 'vitest';
-import { anonVmaPrepare, linux6_18, mmapWriteTrylock, zapPageRange as unmapNow } from '@mmkit/aspace';
+import {
+  anonVmaPrepare,
+  linux6_18,
+  MM_ROOT,
+  mmapReadTrylock,
+  mmapWriteTrylock,
+  ZAP_RECLAIM_TABLES,
+  zapPageRange as unmapNow,
+} from '@mmkit/aspace';
 import type { Policy } from '@mmkit/aspace';
 import { copyPageRange, freePageTables, zapPageRange } from '@mmkit/aspace/sched';
-import { FOLL_WRITE } from '@mmkit/base';
+import { FOLL_NOFAULT, FOLL_WRITE } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
-import { pinUserPagesFast } from '@mmkit/gup/sched';
+import { FAULT_FLAG_WRITE } from '@mmkit/fault';
+import { handleMmFault } from '@mmkit/fault/sched';
+import { getUserPages, pinUserPagesFast } from '@mmkit/gup/sched';
+import {
+  createDecoded,
+  createEntry,
+  E_DIRTY,
+  E_USER,
+  E_WRITE,
+  E_YOUNG,
+  ENTRY_LEAF,
+  leafTable,
+  setDecoded,
+  writeEntry,
+} from '@mmkit/pgtable';
 import { allocPages, checkPhys, GFP_KERNEL, PG_TABLE, testFlag } from '@mmkit/phys';
 import { killTask } from '@mmkit/task';
-import { insertVma, Vma } from '@mmkit/vma';
+import { insertVma, Vma, vmaLookup } from '@mmkit/vma';
 import { AT, everySchedule, newMm, PAGE, RW, schedBuilds, space } from './builds.ts';
 import type { Build, Found, Space } from './builds.ts';
 
@@ -142,5 +164,70 @@ describe.each(schedBuilds)('%s: pin_user_pages_fast against the freeing of page 
 
   it('without the wait they do not (C.8)', () => {
     expect(walkAgainstTableFree(build, { ...linux6_18, tableFreeWaits: false }, true).wrong.length).toBe(1);
+  });
+});
+
+/**
+ * A process whose leaf table MADV_DONTNEED empties and unhooks, with mmap_lock held for reading by both, against `other`; of
+ * the freed table somebody makes pages full of entries at once.
+ */
+function tableReclaim(build: Build, mapped: boolean, other: (s: Space) => Task<void>, check: Check): Found {
+  return everySchedule(() => {
+    const { memory, s } = reclaimable(build, mapped);
+    const { tables, phys, format } = memory;
+    const span = format.spans[1]!;
+    const from = Math.floor(AT / span) * span;
+    const strangers: number[] = [];
+    function* dontneed(): Task<void> {
+      yield* zapPageRange(s.mm, from, from + span, ZAP_RECLAIM_TABLES);
+      for (let i = 0; i < 2; i++) strangers.push(allocPages(phys, GFP_KERNEL, 0));
+      const decoded = createDecoded();
+      const entry = createEntry();
+      setDecoded(decoded, ENTRY_LEAF, strangers[0]!, E_USER | E_WRITE | E_YOUNG | E_DIRTY);
+      format.encode(decoded, 0, entry);
+      for (const pfn of strangers) for (let at = 0; at < tables.entries; at++) writeEntry(tables, pfn, at, entry);
+    }
+    return { sched: s.sched, tasks: [other(s), dontneed()], check: () => check(s, strangers) };
+  });
+}
+
+type Check = (s: Space, strangers: readonly number[]) => string | null;
+
+/** A page at AT that is there, or only its table; mmap_lock is held for reading. */
+function reclaimable(build: Build, mapped: boolean): { s: Space; memory: Space['memory'] } {
+  const s = space(build, {}, { frames: 64 });
+  s.map(AT, 1);
+  s.touch(AT, 1);
+  if (!mapped) unmapNow(s.mm, AT, AT + PAGE);
+  mmapReadTrylock(s.mm);
+  return { s, memory: s.memory };
+}
+
+describe.each(schedBuilds)('%s: MADV_DONTNEED unhooks the table (PT_RECLAIM)', (_name, build) => {
+  it('C.8: a write fault puts its page into a table that is hooked, in every schedule', () => {
+    function* store(s: Space): Task<void> {
+      yield* handleMmFault(s.mm, vmaLookup(s.mm.vmas, AT)!, AT, FAULT_FLAG_WRITE);
+    }
+    const { schedules, wrong } = tableReclaim(build, false, store, (s) => {
+      checkPhys(s.phys);
+      const there = leafTable(s.memory.tables, s.mm.words[MM_ROOT]!, AT) >= 0 && s.entry(AT).kind === ENTRY_LEAF;
+      return s.mm.anonPages === (there ? 1 : 0) ? null : `${s.mm.anonPages} pages are counted, mapped: ${there}`;
+    });
+    expect(wrong).toEqual([]);
+    expect(schedules).toBeGreaterThan(100);
+  });
+
+  it("C.8: the slow walk takes no page out of a table that is somebody else's by now", () => {
+    const pages = new Uint32Array(1);
+    function* get(s: Space): Task<void> {
+      pages[0] = 0;
+      yield* getUserPages(s.mm, AT, 1, FOLL_WRITE | FOLL_NOFAULT, pages);
+    }
+    const { schedules, wrong } = tableReclaim(build, true, get, (s, strangers) => {
+      checkPhys(s.phys);
+      return strangers.includes(pages[0]!) ? 'a page of somebody else is taken' : null;
+    });
+    expect(wrong).toEqual([]);
+    expect(schedules).toBeGreaterThan(50);
   });
 });

@@ -7,7 +7,7 @@ import { alignUp, checkAddress, EINVAL, ENOMEM, isAligned } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm, MM_ROOT, mmapReadUnlock, ptlUnlock, vmaInode } from '@mmkit/aspace';
 import { folioTestUptodate, Inode } from '@mmkit/filemap';
-import { mmapReadLock, ptlLock } from '@mmkit/aspace/sched';
+import { mmapReadLock, ptlLock, ptlLockLeaf } from '@mmkit/aspace/sched';
 import { createCursor, createDecoded, createEntry, ENTRY_LEAF, nextRun, readEntry } from '@mmkit/pgtable';
 import { Phys } from '@mmkit/phys';
 import { vmasIn } from '@mmkit/vma';
@@ -50,7 +50,11 @@ function* mincoreVma(mm: Mm, vma: Vma, start: number, end: number, vec: Uint8Arr
   const decoded = createDecoded();
   const cursor = createCursor(start, end);
   while (nextRun(tables, mm.words[MM_ROOT]!, cursor)) {
-    yield* ptlLock(memory, cursor.table);
+    if (cursor.level > 0) yield* ptlLock(memory, cursor.table);
+    else if (!(yield* ptlLockLeaf(mm, cursor.table, cursor.address))) {
+      cursor.next = cursor.address;
+      continue;
+    }
     for (let i = 0; i < cursor.count; i++) {
       readEntry(tables, cursor.table, cursor.index + i, entry);
       format.decode(entry.lo, entry.hi, cursor.level, decoded);
