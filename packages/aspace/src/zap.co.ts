@@ -15,6 +15,7 @@ import {
   createCursor,
   createDecoded,
   createEntry,
+  leafTable,
   E_DIRTY,
   E_YOUNG,
   ENTRY_LEAF,
@@ -111,15 +112,18 @@ function* zapHugePmd(
 function* unhookEmptied(mm: Mm, cursor: Cursor, emptied: number[]): Task<void> {
   const { memory } = mm;
   const { tables } = memory;
-  const upper = tableAt(tables, mm.words[MM_ROOT]!, cursor.address, 1);
+  const root = mm.words[MM_ROOT]!;
+  const upper = tableAt(tables, root, cursor.address, 1);
   yield* ptlLock(memory, upper);
-  yield* ptlLock(memory, cursor.table, SINGLE_DEPTH_NESTING);
-  const empty = nextUsed(tables, cursor.table, 0) === tables.entries;
-  if (empty) {
-    clearEntry(tables, upper, levelIndex(memory.format, 1, cursor.address), createEntry());
-    emptied.push(cursor.table);
+  // Another task may have unhooked it already.
+  if (leafTable(tables, root, cursor.address) === cursor.table) {
+    yield* ptlLock(memory, cursor.table, SINGLE_DEPTH_NESTING);
+    if (nextUsed(tables, cursor.table, 0) === tables.entries) {
+      clearEntry(tables, upper, levelIndex(memory.format, 1, cursor.address), createEntry());
+      emptied.push(cursor.table);
+    }
+    ptlUnlock(memory, cursor.table);
   }
-  ptlUnlock(memory, cursor.table);
   ptlUnlock(memory, upper);
 }
 

@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { EINTR, ENOMEM, EPERM, FOLL_WRITE } from '@mmkit/base';
 import { MM_ROOT } from '@mmkit/aspace';
 import type { Mm } from '@mmkit/aspace';
-import { brk as brkTask, dupMm as dupTask, madvise as madviseTask, mmap as mmapTask, munmap as munmapTask } from '@mmkit/mm/sched';
+import {
+  brk as brkTask,
+  dupMm as dupTask,
+  madvise as madviseTask,
+  mmap as mmapTask,
+  munmap as munmapTask,
+} from '@mmkit/mm/sched';
 import * as plain from '@mmkit/mm';
 import * as coloured from '@mmkit/mm/sched';
 import { MADV_DONTFORK, MADV_WIPEONFORK, PROT_READ } from '@mmkit/mm';

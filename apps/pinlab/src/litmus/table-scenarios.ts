@@ -1,14 +1,17 @@
 /**
  * gup-fast against whoever takes the page table from under it, munmap (reference B.11, "Why IRQs off suffices") and
- * MADV_COLLAPSE (C.8), and two faults on one page (N.3), on the real packages.
+ * MADV_COLLAPSE (C.8), two faults on one page (N.3), and MADV_DONTNEED that frees the table somebody else has found, on the
+ * real packages.
  */
 import { linux6_18, MM_ROOT, type Policy } from '@mmkit/aspace';
 import { FOLL_NOFAULT, FOLL_WRITE, type Task } from '@mmkit/base';
 import type { Scenario } from '@mmkit/explore';
-import { pinUserPagesFast } from '@mmkit/gup/sched';
+import { pinUserPagesFast, pinUserPagesUnlocked } from '@mmkit/gup/sched';
 import { createMachine, createProcess, type Machine, type Process, store } from '@mmkit/kernel/sched';
 import {
   MADV_COLLAPSE,
+  MADV_DONTNEED,
+  MADV_NOHUGEPAGE,
   madvise,
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -27,9 +30,10 @@ import {
   type Format,
   leafIndex,
   leafTable,
+  nextUsed,
   writeEntry,
 } from '@mmkit/pgtable';
-import { allocPagesNowait, GFP_KERNEL, readBytes } from '@mmkit/phys';
+import { allocPagesNowait, GFP_KERNEL, PG_TABLE, readBytes, testFlag } from '@mmkit/phys';
 import { runTask, spawn } from '@mmkit/task/sched';
 import { entryOf, PAGE, RAM } from './scenarios.ts';
 
@@ -119,6 +123,34 @@ export function faultsScenario(format: Format, rules: Partial<Policy>): Scenario
         readBytes(memory.phys, pfn, 0, bytes, 0, 2);
         const lost = bytes.indexOf(0);
         return lost < 0 ? null : `the store of cpu${lost} is lost: the process has frame ${pfn}`;
+      },
+    };
+  };
+}
+
+/**
+ * MADV_DONTNEED, which frees the page table it has emptied (since 6.14), against pin_user_pages_unlocked or a second
+ * MADV_DONTNEED, which hold mmap_lock for reading as well: does either go on with a table that is gone?
+ */
+export function reclaimScenario(format: Format, other: 'pin' | 'dontneed'): Scenario {
+  return () => {
+    const [machine, process] = start(format, {}, RAM, 1);
+    const { sched, memory } = machine;
+    const { mm } = process;
+    runTask(sched, mmap(mm, ADDRESS + PAGE, HUGE - PAGE, RW, HERE));
+    runTask(sched, madvise(mm, ADDRESS, HUGE, MADV_NOHUGEPAGE));
+    const dontneed = (): Task<number> => madvise(mm, ADDRESS, HUGE, MADV_DONTNEED);
+    const pages = new Uint32Array(1);
+    spawn(sched, other, other === 'pin' ? pinUserPagesUnlocked(mm, ADDRESS, 1, pages, FOLL_WRITE) : dontneed(), 0);
+    spawn(sched, 'reclaim', dontneed(), 1);
+    return {
+      sched,
+      check() {
+        const { tables, phys } = memory;
+        const table = leafTable(tables, mm.words[MM_ROOT]!, ADDRESS);
+        if (table >= 0 && !testFlag(phys, table, PG_TABLE)) return `frame ${table} is walked and no page table`;
+        const there = table >= 0 && nextUsed(tables, table, 0) < tables.entries ? 1 : 0;
+        return mm.anonPages === there ? null : `${mm.anonPages} pages are counted, ${there} mapped`;
       },
     };
   };

@@ -3,7 +3,7 @@ import type { LitmusTest } from '@mmkit/explore';
 import type { Format } from '@mmkit/pgtable';
 import { cowScenario, directIoScenario, forcedWriteScenario, vmspliceScenario } from './cow-scenarios.ts';
 import { forkScenario, zapScenario } from './scenarios.ts';
-import { collapseScenario, faultsScenario, tableScenario } from './table-scenarios.ts';
+import { collapseScenario, faultsScenario, reclaimScenario, tableScenario } from './table-scenarios.ts';
 import { forkTests } from './toys/fork.ts';
 import { migrateTests } from './toys/migrate.ts';
 import { rwsemTests } from './toys/rwsem.ts';
@@ -162,6 +162,19 @@ export function tableTests(format: Format): readonly LitmusTest[] {
       question: 'the same when the fault does not look at the entry again under its lock (no kernel: for teaching)',
       expect: 'reachable',
       scenario: faultsScenario(format, { faultRecheck: false }),
+    },
+    {
+      name: 'reclaim',
+      question:
+        'a pin that faults against MADV_DONTNEED, which frees the page table: is the table used when it is gone?',
+      expect: 'never',
+      scenario: reclaimScenario(format, 'pin'),
+    },
+    {
+      name: 'reclaim-twice',
+      question: 'the same of two MADV_DONTNEED',
+      expect: 'never',
+      scenario: reclaimScenario(format, 'dontneed'),
     },
   ];
 }
