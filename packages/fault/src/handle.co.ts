@@ -14,8 +14,8 @@ import {
   E_WRITE,
   E_YOUNG,
   ENTRY_LEAF,
-  ENTRY_NONE,
-  leafIndex,
+  entryIndex,
+  entryNone,
   leafTable,
   readEntry,
   writeEntry,
@@ -59,7 +59,7 @@ export function* handleMmFault(mm: Mm, vma: Vma, address: number, flags: number)
 function* handleOnce(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
   const { sched, phys } = mm.memory;
   if (sched.tracepoints !== null) traceBegin(sched, TP_FAULT, lowWord(address), highWord(address), flags);
-  const result = yield* handleFault(mm, vma, address - (address % phys.pageSize), flags);
+  const result = yield* handleFault(mm, vma, address - (lowWord(address) & (phys.pageSize - 1)), flags);
   if (sched.tracepoints !== null) traceEnd(sched, TP_FAULT, result);
   return result;
 }
@@ -90,15 +90,14 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
     const huge = yield* handleHugeFault(mm, vma, address, flags);
     if (huge !== VM_FAULT_FALLBACK) return huge;
     table = leafTable(tables, mmRoot(mm), address);
-    if (table < 0) return yield* doPteMissing(mm, vma, address, flags);
   }
-  const index = leafIndex(format, address);
+  const index = entryIndex(tables, 0, address);
+  if (table < 0 || entryNone(tables, table, index)) return yield* doPteMissing(mm, vma, address, flags, table);
   const orig = createEntry();
   const entry = createEntry();
   const decoded = createDecoded();
   readEntry(tables, table, index, orig);
   format.decode(orig.lo, orig.hi, 0, decoded);
-  if (decoded.kind === ENTRY_NONE) return yield* doPteMissing(mm, vma, address, flags);
   if (isGuardMarker(decoded)) return VM_FAULT_SIGSEGV;
   // Nothing in this machine swaps or migrates: a non-present entry is not ours.
   if (decoded.kind !== ENTRY_LEAF) return VM_FAULT_SIGBUS;
@@ -119,10 +118,10 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
   return 0;
 }
 
-/** Nothing is mapped at `address` (do_pte_missing). */
-function* doPteMissing(mm: Mm, vma: Vma, address: number, flags: number): Task<number> {
+/** Nothing is mapped at `address`, whose leaf table is `table` (-1: none) (do_pte_missing). */
+function* doPteMissing(mm: Mm, vma: Vma, address: number, flags: number, table: number): Task<number> {
   return vmaIsAnonymous(vma)
-    ? yield* doAnonymousPage(mm, vma, address, flags)
+    ? yield* doAnonymousPage(mm, vma, address, flags, table)
     : yield* doFault(mm, vma, address, flags);
 }
 

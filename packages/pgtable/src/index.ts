@@ -101,11 +101,14 @@ export {
   tableAtAlloc,
   leafTable,
   leafTableAlloc,
+  entryIndex,
   levelIndex,
   leafIndex,
   nextUsed,
+  entryNone,
   readEntry,
   writeEntry,
+  writeLeaf,
   clearEntry,
 } from './tables.ts';
 export type { TablePorts } from './tables.ts';

@@ -28,6 +28,7 @@ import {
   createEntry,
   type Decoded,
   E_USER_TABLE,
+  ENTRY_LEAF,
   ENTRY_TABLE,
   type Entry,
   setDecoded,
@@ -204,6 +205,21 @@ export function writeEntry(tables: Tables, table: number, index: number, entry: 
   words[at + lowAt] = 0;
   words[at + highAt] = entry.hi;
   words[at + lowAt] = entry.lo;
+}
+
+/** True when entry `index` of a table is none. Linux: `pte_none`. */
+export function entryNone(tables: Tables, table: number, index: number): boolean {
+  const words = frameWords(tables.phys, table);
+  const at = entryAt(tables.phys, table, index);
+  return (words[at]! | words[at + 1]!) === 0;
+}
+
+/** Writes a leaf of level 0 that maps `pfn` with `flags` (E_*). Linux: `set_pte(mk_pte())`. */
+export function writeLeaf(tables: Tables, table: number, index: number, pfn: number, flags: number): void {
+  const { format, decoded, entry } = tables;
+  setDecoded(decoded, ENTRY_LEAF, pfn, flags);
+  format.encode(decoded, 0, entry);
+  writeEntry(tables, table, index, entry);
 }
 
 /** Encodes `d` as an entry of `level` into `out`; false where the format has no such entry ('BAD_ENTRY'). */

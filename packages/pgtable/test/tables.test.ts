@@ -9,7 +9,9 @@ import {
   createEntry,
   createTables,
   E_USER,
+  E_YOUNG,
   ENTRY_LEAF,
+  entryNone,
   type Format,
   formatLevels,
   leafIndex,
@@ -21,8 +23,10 @@ import {
   tableAt,
   tableAtAlloc,
   writeEntry,
+  writeLeaf,
   x86_64,
 } from '@mmkit/pgtable';
+import { formats } from './formats.ts';
 import { madeUp } from './made-up-format.ts';
 import { codeOf, createMachine } from './machine.ts';
 
@@ -208,6 +212,31 @@ describe('tables of an address', () => {
     }
     expect(() => tableAt(tables, root, 0, 4)).toThrow(/^level: /);
     expect(() => tableAtAlloc(tables, root, 0, -1)).toThrow(/^level: /);
+  });
+});
+
+describe.each(formats)('$name', (format) => {
+  it('a leaf that is written reads as it was meant; its neighbours stay none', () => {
+    const { tables, root } = createMachine(format);
+    const table = leafTableAlloc(tables, root, 0);
+    writeLeaf(tables, table, 1, 77, E_USER | E_YOUNG);
+    expect([0, 1, 2].map((index) => entryNone(tables, table, index))).toEqual([true, false, true]);
+    const entry = createEntry();
+    const leaf = createDecoded();
+    readEntry(tables, table, 1, entry);
+    format.decode(entry.lo, entry.hi, 0, leaf);
+    expect([leaf.kind, leaf.pfn, leaf.flags]).toEqual([ENTRY_LEAF, 77, E_USER | E_YOUNG]);
+  });
+
+  it('an entry with bits in one of its words only is not none', () => {
+    const { tables, root } = createMachine(format);
+    const entry = createEntry();
+    entry.hi = 1;
+    writeEntry(tables, root, 0, entry);
+    entry.hi = 0;
+    entry.lo = 1;
+    writeEntry(tables, root, 1, entry);
+    expect([0, 1, 2].map((index) => entryNone(tables, root, index))).toEqual([false, false, true]);
   });
 });
 
