@@ -16,6 +16,7 @@ import {
   ENTRY_LEAF,
   entryIndex,
   entryNone,
+  entrySame,
   leafTable,
   readEntry,
   writeEntry,
@@ -24,7 +25,7 @@ import { noted, TP_FAULT, traceBegin, traceEnd } from '@mmkit/task';
 import { isCowMapping, VM_MAYWRITE, VM_WRITE, vmaIsAnonymous, vmaIsDroppable } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { doAnonymousPage } from './anon.co.ts';
-import { mmRoot, pteSame } from './entry.ts';
+import { mmRoot } from './entry.ts';
 import { doFault } from './file.co.ts';
 import {
   FAULT_FLAG_TRIED,
@@ -93,22 +94,20 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
   }
   const index = entryIndex(tables, 0, address);
   if (table < 0 || entryNone(tables, table, index)) return yield* doPteMissing(mm, vma, address, flags, table);
-  const orig = createEntry();
   const entry = createEntry();
   const decoded = createDecoded();
-  readEntry(tables, table, index, orig);
-  format.decode(orig.lo, orig.hi, 0, decoded);
+  readEntry(tables, table, index, entry);
+  format.decode(entry.lo, entry.hi, 0, decoded);
   if (isGuardMarker(decoded)) return VM_FAULT_SIGSEGV;
   // Nothing in this machine swaps or migrates: a non-present entry is not ours.
   if (decoded.kind !== ENTRY_LEAF) return VM_FAULT_SIGBUS;
   if (!(yield* ptlLockLeaf(mm, table, address))) return 0;
-  readEntry(tables, table, index, entry);
-  if (!pteSame(entry, orig)) {
+  if (!entrySame(tables, table, index, entry)) {
     ptlUnlock(memory, table);
     return 0;
   }
   if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0) {
-    if ((decoded.flags & E_WRITE) === 0) return yield* doWpPage(mm, vma, address, flags, table, index, entry);
+    if ((decoded.flags & E_WRITE) === 0) return yield* doWpPage(mm, vma, address, flags, table, index, entry, decoded);
     if ((flags & FAULT_FLAG_WRITE) !== 0) decoded.flags |= E_DIRTY;
   }
   decoded.flags |= E_YOUNG;

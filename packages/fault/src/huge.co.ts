@@ -40,6 +40,7 @@ import {
   ENTRY_LEAF,
   ENTRY_NONE,
   ENTRY_TABLE,
+  entrySame,
   levelIndex,
   readEntry,
   setDecoded,
@@ -52,7 +53,7 @@ import { allocPages } from '@mmkit/phys/sched';
 import { noted } from '@mmkit/task';
 import { vmaIsDroppable } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
-import { mmRoot, pteSame } from './entry.ts';
+import { mmRoot } from './entry.ts';
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './flags.ts';
 
 /** A fault at an address without a leaf table: 0, VM_FAULT_OOM, or VM_FAULT_FALLBACK. */
@@ -78,9 +79,8 @@ export function* handleHugeFault(mm: Mm, vma: Vma, address: number, flags: numbe
   }
   yield noted(mm.memory.sched, P_FAULT_READ);
   yield* ptlLock(memory, table);
-  const entry = createEntry();
-  readEntry(tables, table, levelIndex(format, 1, address), entry);
-  const result = pteSame(entry, orig) ? yield* present(mm, vma, address, flags, table, decoded) : 0;
+  const same = entrySame(tables, table, levelIndex(format, 1, address), orig);
+  const result = same ? yield* present(mm, vma, address, flags, table, decoded) : 0;
   ptlUnlock(memory, table);
   return result;
 }
@@ -111,9 +111,7 @@ function* mapHuge(mm: Mm, vma: Vma, address: number, flags: number, orig: Entry)
   yield noted(mm.memory.sched, P_FAULT_LOCK);
   yield* ptlLock(memory, table);
   const index = levelIndex(format, 1, address);
-  const entry = createEntry();
-  readEntry(tables, table, index, entry);
-  if (!pteSame(entry, orig)) {
+  if (!entrySame(tables, table, index, orig)) {
     // Somebody else was faster: the access looks again.
     if (write) freePages(phys, folio, order);
     if (empty) tables.freeTable(leaves);
@@ -130,8 +128,8 @@ function* mapHuge(mm: Mm, vma: Vma, address: number, flags: number, orig: Entry)
     }
     if (empty) depositTable(memory, table, leaves);
     else yield* invalidateHugePmd(mm, table, address);
-    format.encode(decoded, 1, entry);
-    writeEntry(tables, table, index, entry);
+    format.encode(decoded, 1, orig);
+    writeEntry(tables, table, index, orig);
   }
   ptlUnlock(memory, table);
   return 0;

@@ -11,12 +11,11 @@ import { maybeMkwrite, ptlUnlock } from '@mmkit/aspace';
 import { ptlLockLeaf } from '@mmkit/aspace/sched';
 import { folioInFile, folioMarkDirty, folioUnlock, mappingCanWriteback } from '@mmkit/filemap';
 import { folioLock } from '@mmkit/filemap/sched';
-import { createDecoded, createEntry, E_DIRTY, E_YOUNG, readEntry, writeEntry } from '@mmkit/pgtable';
+import { createDecoded, E_DIRTY, E_YOUNG, entrySame, writeEntry } from '@mmkit/pgtable';
 import type { Entry } from '@mmkit/pgtable';
 import { getPage, putPage } from '@mmkit/phys';
 import { upRead } from '@mmkit/rwsem';
 import { downRead } from '@mmkit/rwsem/sched';
-import { pteSame } from './entry.ts';
 import { beyondEnd, FileFault } from './file-fault.ts';
 import { callFault } from './file.co.ts';
 import { finishFault } from './finish.co.ts';
@@ -78,14 +77,12 @@ export function* wpPageShared(fault: FileFault, table: number, at: number, entry
 function makeWritable(fault: FileFault, table: number, at: number, entry: Entry): void {
   const { mm, vma } = fault;
   const { tables, format } = mm.memory;
-  const now = createEntry();
-  readEntry(tables, table, at, now);
-  if (!pteSame(now, entry)) return;
+  if (!entrySame(tables, table, at, entry)) return;
   const decoded = createDecoded();
   format.decode(entry.lo, entry.hi, 0, decoded);
   decoded.flags |= E_YOUNG | E_DIRTY | maybeMkwrite(vma.flags);
-  format.encode(decoded, 0, now);
-  writeEntry(tables, table, at, now);
+  format.encode(decoded, 0, entry);
+  writeEntry(tables, table, at, entry);
 }
 
 /**

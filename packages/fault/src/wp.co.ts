@@ -28,18 +28,15 @@ import { flushTlbRange, ptlLockLeaf } from '@mmkit/aspace/sched';
 import { folioTrylock, folioUnlock } from '@mmkit/filemap';
 import {
   clearEntry,
-  createDecoded,
-  createEntry,
   E_DIRTY,
   E_SOFT_DIRTY,
   E_UFFD_WP,
   E_YOUNG,
-  ENTRY_LEAF,
-  readEntry,
-  setDecoded,
+  entrySame,
   writeEntry,
+  writeLeaf,
 } from '@mmkit/pgtable';
-import type { Entry } from '@mmkit/pgtable';
+import type { Decoded, Entry } from '@mmkit/pgtable';
 import {
   compoundHead,
   copyFrame,
@@ -58,13 +55,13 @@ import { allocPages } from '@mmkit/phys/sched';
 import { noted } from '@mmkit/task';
 import { VM_MAYSHARE, VM_SHARED, VM_WRITE, vmaIsDroppable } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
-import { pteSame } from './entry.ts';
 import { FileFault } from './file-fault.ts';
 import { FAULT_FLAG_UNSHARE, VM_FAULT_OOM, VM_FAULT_WRITE } from './flags.ts';
 import { wpPageShared } from './shared.co.ts';
 
 /**
- * Handles a write (or FAULT_FLAG_UNSHARE) to the read-only entry `entry` at `index` of `table`, whose lock is held.
+ * Handles a write (or FAULT_FLAG_UNSHARE) to the read-only entry `entry`, which means `decoded`, at `index` of `table`,
+ * whose lock is held.
  * 0, or VM_FAULT_OOM; 0 also when the entry changed meanwhile and the access must look again.
  */
 export function* doWpPage(
@@ -75,11 +72,10 @@ export function* doWpPage(
   table: number,
   index: number,
   entry: Entry,
+  decoded: Decoded,
 ): Task<number> {
   const { memory } = mm;
   const { phys, format, tables } = memory;
-  const decoded = createDecoded();
-  format.decode(entry.lo, entry.hi, 0, decoded);
   const pfn = vmNormalPage(decoded);
   if (pfn >= 0 && isShared(mm, vma)) {
     return yield* wpPageShared(new FileFault(mm, vma, address, flags), table, index, entry, pfn);
@@ -95,7 +91,7 @@ export function* doWpPage(
   }
   if (pfn >= 0) getPage(phys, pfn);
   ptlUnlock(memory, table);
-  const result = yield* wpPageCopy(mm, vma, address, flags, table, index, entry, pfn);
+  const result = yield* wpPageCopy(mm, vma, address, flags, table, index, entry, decoded);
   if (pfn >= 0) putPage(phys, pfn);
   return result;
 }
@@ -134,7 +130,7 @@ function canReuseAnonFolio(mm: Mm, vma: Vma, pfn: number): boolean {
   return true;
 }
 
-/** Copies page `old` (-1: the zero page) and maps the copy if the entry is still `entry`. Page-table lock not held. */
+/** Copies the page and maps the copy if the entry is still `entry`, which means `decoded`. Page-table lock not held. */
 function* wpPageCopy(
   mm: Mm,
   vma: Vma,
@@ -143,34 +139,29 @@ function* wpPageCopy(
   table: number,
   index: number,
   entry: Entry,
-  old: number,
+  decoded: Decoded,
 ): Task<number> {
   const { memory } = mm;
-  const { phys, format, tables } = memory;
+  const { phys, tables } = memory;
+  const old = vmNormalPage(decoded);
   anonVmaPrepare(memory, vma);
   const copy = yield* allocPages(phys, old < 0 ? GFP_HIGHUSER_MOVABLE | GFP_ZERO : GFP_HIGHUSER_MOVABLE, 0);
   if (copy < 0) return VM_FAULT_OOM;
   if (old >= 0) copyFrame(phys, copy, old);
   yield noted(memory.sched, P_FAULT_LOCK);
   const locked = yield* ptlLockLeaf(mm, table, address);
-  const now = createEntry();
-  readEntry(tables, table, index, now);
-  if (!locked || !pteSame(now, entry)) {
+  if (!locked || !entrySame(tables, table, index, entry)) {
     if (locked) ptlUnlock(memory, table);
     freePages(phys, copy, 0);
     return 0;
   }
-  const decoded = createDecoded();
-  format.decode(entry.lo, entry.hi, 0, decoded);
   const kept =
     (flags & FAULT_FLAG_UNSHARE) !== 0 ? decoded.flags & (E_SOFT_DIRTY | E_UFFD_WP) : E_DIRTY | maybeMkwrite(vma.flags);
   // The old translation must be gone everywhere before the new one can be seen.
-  clearEntry(tables, table, index, now);
+  clearEntry(tables, table, index, entry);
   yield* flushTlbRange(mm, address, address + phys.pageSize);
   folioAddNewAnonRmap(mm, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize), vmaIsDroppable(vma));
-  setDecoded(decoded, ENTRY_LEAF, copy, vmPageProt(vma.flags) | kept);
-  format.encode(decoded, 0, now);
-  writeEntry(tables, table, index, now);
+  writeLeaf(tables, table, index, copy, vmPageProt(vma.flags) | kept);
   mlockVmaFolio(mm, vma, copy);
   mm.anonPages++;
   if (old >= 0) {

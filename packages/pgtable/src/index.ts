@@ -106,6 +106,7 @@ export {
   leafIndex,
   nextUsed,
   entryNone,
+  entrySame,
   readEntry,
   writeEntry,
   writeLeaf,

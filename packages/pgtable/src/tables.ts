@@ -154,9 +154,9 @@ function checkFormat(format: Format): void {
 }
 
 /** Throws `RangeError` unless `address` is a byte of user memory. */
-export function checkUserAddress(format: Format, address: number): void {
-  if (!(Number.isSafeInteger(address) && address >= 0 && address < format.userEnd)) {
-    throw new RangeError(`address: expected an integer from 0 to ${format.userEnd - 1}, got ${String(address)}`);
+export function checkUserAddress({ userEnd }: { readonly userEnd: number }, address: number): void {
+  if (!(Number.isSafeInteger(address) && address >= 0 && address < userEnd)) {
+    throw new RangeError(`address: expected an integer from 0 to ${userEnd - 1}, got ${String(address)}`);
   }
 }
 
@@ -212,6 +212,13 @@ export function entryNone(tables: Tables, table: number, index: number): boolean
   const words = frameWords(tables.phys, table);
   const at = entryAt(tables.phys, table, index);
   return (words[at]! | words[at + 1]!) === 0;
+}
+
+/** True when entry `index` of a table is `entry`, bit for bit; its lock is held. Linux: `pte_same`. */
+export function entrySame(tables: Tables, table: number, index: number, entry: Entry): boolean {
+  const words = frameWords(tables.phys, table);
+  const at = entryAt(tables.phys, table, index);
+  return words[at + tables.lowAt] === entry.lo && words[at + tables.highAt] === entry.hi;
 }
 
 /** Writes a leaf of level 0 that maps `pfn` with `flags` (E_*). Linux: `set_pte(mk_pte())`. */
@@ -291,15 +298,41 @@ export function allocRoot(tables: Tables): number {
 
 /** PFN of the table of `level` (0 to levels − 1) on the path of `address`, or -1 when the path ends above it. */
 export function tableAt(tables: Tables, root: number, address: number, level: number): number {
-  const { format } = tables;
-  checkUserAddress(format, address);
-  checkInteger('level', level, 0, format.levels - 1);
+  checkUserAddress(tables, address);
+  checkInteger('level', level, 0, tables.levels - 1);
+  const plain = walkPlain(tables, root, address, level);
+  if (plain >= 0) return plain;
   let table = root;
-  for (let l = format.levels - 1; l > level; l--) {
+  for (let l = tables.levels - 1; l > level; l--) {
     table = childTable(tables, table, entryIndex(tables, l, address), l);
     if (table < 0) return -1;
   }
   return table;
+}
+
+/**
+ * The same where every entry on the path is a table's as Linux makes it, else -1. What the walk needs is taken out of its
+ * objects once: a sixth less time than asking `childTable` at each level.
+ */
+function walkPlain(tables: Tables, root: number, address: number, level: number): number {
+  const { phys, lowAt, highAt, indexMask, inverses, pfnLowShift, pfnHighMask, pfnHighShift } = tables;
+  const { maskLo, wantLo, maskHi, wantHi } = tables.tableTest;
+  const { chunks, chunkShift, frames } = phys;
+  let table = root;
+  for (let l = tables.levels - 1; l > level; l--) {
+    const words = table < frames ? chunks[table >> chunkShift] : undefined;
+    if (words === undefined) return -1;
+    const at = frameWordIndex(phys, table) + ((lowWord(address * inverses[l]!) & indexMask) << 1);
+    let lo: number;
+    let hi: number;
+    do {
+      lo = words[at + lowAt]!;
+      hi = words[at + highAt]!;
+    } while (words[at + lowAt] !== lo);
+    if ((lo & maskLo) !== wantLo || (hi & maskHi) !== wantHi) return -1;
+    table = (lo >>> pfnLowShift) | ((hi & pfnHighMask) << pfnHighShift);
+  }
+  return table < frames ? table : -1;
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   E_YOUNG,
   ENTRY_LEAF,
   entryNone,
+  entrySame,
   type Format,
   formatLevels,
   leafIndex,
@@ -237,6 +238,19 @@ describe.each(formats)('$name', (format) => {
     entry.lo = 1;
     writeEntry(tables, root, 1, entry);
     expect([0, 1, 2].map((index) => entryNone(tables, root, index))).toEqual([false, false, true]);
+  });
+});
+
+describe('pte_same', () => {
+  it('an entry is the same only when all its bits are', () => {
+    const { tables, root } = createMachine(x86_64);
+    const entry = createEntry();
+    entry.lo = 5;
+    entry.hi = 7;
+    writeEntry(tables, root, 3, entry);
+    const same = (lo: number, hi: number): boolean =>
+      entrySame(tables, root, 3, Object.assign(createEntry(), { lo, hi }));
+    expect([same(5, 7), same(4, 7), same(5, 6), same(7, 5)]).toEqual([true, false, false, false]);
   });
 });
 
