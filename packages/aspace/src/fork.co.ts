@@ -19,9 +19,9 @@ import {
   leafTableAlloc,
   nextRun,
   readEntry,
-  setDecoded,
   tableAtAlloc,
   writeEntry,
+  writeLeaf,
 } from '@mmkit/pgtable';
 import type { Cursor } from '@mmkit/pgtable';
 import { allocPagesNowait, copyFrame, folioMaybeDmaPinned, getPage, GFP_HIGHUSER_MOVABLE } from '@mmkit/phys';
@@ -183,16 +183,12 @@ function* copyEntry(
 
 /** The early copy of a page that may be pinned: the child gets its own, the parent's entry is not touched. */
 function copyNow(dst: Mm, vma: Vma, pfn: number, to: number, index: number, address: number): number {
-  const { tables, phys, format } = dst.memory;
+  const { tables, phys } = dst.memory;
   const copy = allocPagesNowait(phys, GFP_HIGHUSER_MOVABLE, 0);
   if (copy < 0) return -ENOMEM;
   copyFrame(phys, copy, pfn);
   folioAddNewAnonRmap(dst, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize));
   dst.anonPages++;
-  const decoded = createDecoded();
-  const entry = createEntry();
-  setDecoded(decoded, ENTRY_LEAF, copy, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
-  format.encode(decoded, 0, entry);
-  writeEntry(tables, to, index, entry);
+  writeLeaf(tables, to, index, copy, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
   return 0;
 }

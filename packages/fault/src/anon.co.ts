@@ -17,7 +17,7 @@ import {
   vmPageProt,
 } from '@mmkit/aspace';
 import { ptlLockLeaf } from '@mmkit/aspace/sched';
-import { E_DIRTY, E_SPECIAL, entryIndex, entryNone, leafTableAlloc, writeLeaf } from '@mmkit/pgtable';
+import { E_DIRTY, E_SPECIAL, type Pte, pteAlloc, pteRead, pteWriteLeaf } from '@mmkit/pgtable';
 import { freePages, GFP_HIGHUSER_MOVABLE, GFP_ZERO } from '@mmkit/phys';
 import { allocPages } from '@mmkit/phys/sched';
 import { noted } from '@mmkit/task';
@@ -27,18 +27,17 @@ import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './flags.ts';
 import { mmRoot } from './entry.ts';
 
 /**
- * Handles a fault on an empty entry of anonymous memory, in the leaf table `found` (-1: there is none yet): 0, VM_FAULT_OOM, or VM_FAULT_SIGBUS for shared without a file,
+ * Handles a fault on an empty entry of anonymous memory, `pte` (which may want its table): 0, VM_FAULT_OOM, or VM_FAULT_SIGBUS for shared without a file,
  * and for the guard page inside a stack (up to 4.11) when the stack cannot grow by one more page.
  */
-export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: number, found: number): Task<number> {
+export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: number, pte: Pte): Task<number> {
   const { memory } = mm;
   const { tables, phys, policy } = memory;
   if ((vma.flags & VM_SHARED) !== 0) return VM_FAULT_SIGBUS;
   if (policy.stackGuard === 'page' && isStackGuardPage(vma, address)) {
     if (expandDownwards(mm, vma, address - phys.pageSize) !== 0) return VM_FAULT_SIGBUS;
   }
-  const table = found < 0 ? leafTableAlloc(tables, mmRoot(mm), address) : found;
-  if (table < 0) return VM_FAULT_OOM;
+  if (pte.table < 0 && !pteAlloc(tables, mmRoot(mm), address, pte)) return VM_FAULT_OOM;
   let page = -1;
   if ((flags & FAULT_FLAG_WRITE) !== 0) {
     anonVmaPrepare(memory, vma);
@@ -46,20 +45,19 @@ export function* doAnonymousPage(mm: Mm, vma: Vma, address: number, flags: numbe
     if (page < 0) return VM_FAULT_OOM;
   }
   yield noted(memory.sched, P_FAULT_LOCK);
-  if (!(yield* ptlLockLeaf(mm, table, address))) {
+  if (!(yield* ptlLockLeaf(mm, pte.table, address))) {
     if (page >= 0) freePages(phys, page, 0);
     return 0;
   }
-  const index = entryIndex(tables, 0, address);
-  if (policy.faultRecheck && !entryNone(tables, table, index)) {
+  if (policy.faultRecheck && !pteRead(pte)) {
     // Somebody else was faster: the access looks again.
     if (page >= 0) freePages(phys, page, 0);
   } else if (page >= 0) {
     folioAddNewAnonRmap(mm, page, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize), vmaIsDroppable(vma));
     mlockVmaFolio(mm, vma, page);
     mm.anonPages++;
-    writeLeaf(tables, table, index, page, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
-  } else writeLeaf(tables, table, index, phys.zeroPfn, vmPageProt(vma.flags) | E_SPECIAL);
-  ptlUnlock(memory, table);
+    pteWriteLeaf(tables, pte, page, vmPageProt(vma.flags) | E_DIRTY | maybeMkwrite(vma.flags));
+  } else pteWriteLeaf(tables, pte, phys.zeroPfn, vmPageProt(vma.flags) | E_SPECIAL);
+  ptlUnlock(memory, pte.table);
   return 0;
 }

@@ -10,7 +10,7 @@ import type { Task } from '@mmkit/base';
 import { ptlUnlock } from '@mmkit/aspace';
 import { ptlLockLeaf } from '@mmkit/aspace/sched';
 import { folioTestUptodate } from '@mmkit/filemap';
-import { createEntry, leafIndex, leafTable, leafTableAlloc, readEntry } from '@mmkit/pgtable';
+import { entryNone, leafIndex, leafTable, leafTableAlloc } from '@mmkit/pgtable';
 import { compoundHead, getPage, PG_LOCKED, testFlag } from '@mmkit/phys';
 import { mmRoot } from './entry.ts';
 import { beyondEnd, FileFault } from './file-fault.ts';
@@ -39,13 +39,10 @@ export function* doFaultAround(fault: FileFault): Task<number> {
   // Measured on 6.18, files on a disk: nothing where there was no page table and the first page is the file's last.
   if (!hadTable && fault.inode.device !== null && first >= 0 && beyondEnd(fault.inode, first + 1)) return 0;
   if (!(yield* ptlLockLeaf(mm, table, address))) return 0;
-  const entry = createEntry();
   let result = 0;
   for (let at = from; at < to; at++) {
     const index = fault.index + at - own;
-    if (!isUsable(fault, index)) continue;
-    readEntry(tables, table, at, entry);
-    if ((entry.lo | entry.hi) !== 0) continue;
+    if (!isUsable(fault, index) || !entryNone(tables, table, at)) continue;
     const pfn = fault.inode.pages.get(index)!;
     getPage(phys, pfn);
     setPte(fault, table, at, pfn, index);

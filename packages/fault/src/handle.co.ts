@@ -9,17 +9,16 @@ import type { Policy } from '@mmkit/aspace';
 import { ptlLockLeaf } from '@mmkit/aspace/sched';
 import {
   createDecoded,
-  createEntry,
+  createPte,
   E_DIRTY,
   E_WRITE,
   E_YOUNG,
   ENTRY_LEAF,
-  entryIndex,
-  entryNone,
-  entrySame,
-  leafTable,
-  readEntry,
-  writeEntry,
+  type Pte,
+  pteOffset,
+  pteRead,
+  pteSame,
+  pteWrite,
 } from '@mmkit/pgtable';
 import { noted, TP_FAULT, traceBegin, traceEnd } from '@mmkit/task';
 import { isCowMapping, VM_MAYWRITE, VM_WRITE, vmaIsAnonymous, vmaIsDroppable } from '@mmkit/vma';
@@ -86,41 +85,38 @@ function* handleFault(mm: Mm, vma: Vma, address: number, flags: number): Task<nu
   yield noted(mm.memory.sched, P_FAULT_READ);
   const { memory } = mm;
   const { tables, format } = memory;
-  let table = leafTable(tables, mmRoot(mm), address);
-  if (table < 0) {
+  const pte = createPte(tables);
+  if (!pteOffset(tables, mmRoot(mm), address, pte)) {
     const huge = yield* handleHugeFault(mm, vma, address, flags);
     if (huge !== VM_FAULT_FALLBACK) return huge;
-    table = leafTable(tables, mmRoot(mm), address);
+    pteOffset(tables, mmRoot(mm), address, pte);
   }
-  const index = entryIndex(tables, 0, address);
-  if (table < 0 || entryNone(tables, table, index)) return yield* doPteMissing(mm, vma, address, flags, table);
-  const entry = createEntry();
+  if (pte.table < 0 || pteRead(pte)) return yield* doPteMissing(mm, vma, address, flags, pte);
   const decoded = createDecoded();
-  readEntry(tables, table, index, entry);
-  format.decode(entry.lo, entry.hi, 0, decoded);
+  format.decode(pte.lo, pte.hi, 0, decoded);
   if (isGuardMarker(decoded)) return VM_FAULT_SIGSEGV;
   // Nothing in this machine swaps or migrates: a non-present entry is not ours.
   if (decoded.kind !== ENTRY_LEAF) return VM_FAULT_SIGBUS;
-  if (!(yield* ptlLockLeaf(mm, table, address))) return 0;
-  if (!entrySame(tables, table, index, entry)) {
-    ptlUnlock(memory, table);
+  if (!(yield* ptlLockLeaf(mm, pte.table, address))) return 0;
+  if (!pteSame(pte)) {
+    ptlUnlock(memory, pte.table);
     return 0;
   }
   if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0) {
-    if ((decoded.flags & E_WRITE) === 0) return yield* doWpPage(mm, vma, address, flags, table, index, entry, decoded);
+    if ((decoded.flags & E_WRITE) === 0) return yield* doWpPage(mm, vma, address, flags, pte, decoded);
     if ((flags & FAULT_FLAG_WRITE) !== 0) decoded.flags |= E_DIRTY;
   }
   decoded.flags |= E_YOUNG;
-  format.encode(decoded, 0, entry);
-  writeEntry(tables, table, index, entry);
-  ptlUnlock(memory, table);
+  format.encode(decoded, 0, tables.entry);
+  pteWrite(pte, tables.entry);
+  ptlUnlock(memory, pte.table);
   return 0;
 }
 
-/** Nothing is mapped at `address`, whose leaf table is `table` (-1: none) (do_pte_missing). */
-function* doPteMissing(mm: Mm, vma: Vma, address: number, flags: number, table: number): Task<number> {
+/** Nothing is mapped at `address`, whose entry is `pte` (do_pte_missing). */
+function* doPteMissing(mm: Mm, vma: Vma, address: number, flags: number, pte: Pte): Task<number> {
   return vmaIsAnonymous(vma)
-    ? yield* doAnonymousPage(mm, vma, address, flags, table)
+    ? yield* doAnonymousPage(mm, vma, address, flags, pte)
     : yield* doFault(mm, vma, address, flags);
 }
 

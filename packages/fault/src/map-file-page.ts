@@ -8,7 +8,7 @@ import {
   mlockVmaFolio,
   vmaPageProt,
 } from '@mmkit/aspace';
-import { createDecoded, createEntry, E_DIRTY, E_WRITE, ENTRY_LEAF, setDecoded, writeEntry } from '@mmkit/pgtable';
+import { E_DIRTY, E_WRITE, writeLeaf } from '@mmkit/pgtable';
 import { compoundHead, PG_DIRTY, testFlag } from '@mmkit/phys';
 import { VM_SHARED } from '@mmkit/vma';
 import type { FileFault } from './file-fault.ts';
@@ -20,7 +20,7 @@ import { FAULT_FLAG_WRITE } from './flags.ts';
  */
 export function setPte(fault: FileFault, table: number, at: number, pfn: number, index: number): void {
   const { mm, vma } = fault;
-  const { phys, format, tables, policy } = mm.memory;
+  const { phys, tables, policy } = mm.memory;
   const write = (fault.flags & FAULT_FLAG_WRITE) !== 0;
   let bits = vmaPageProt(vma);
   if (write) bits |= E_DIRTY | maybeMkwrite(vma.flags);
@@ -32,9 +32,5 @@ export function setPte(fault: FileFault, table: number, at: number, pfn: number,
   // Up to 5.17 a fault mlocked new anonymous pages only.
   if (copy || policy.mlocks === 'fault') mlockVmaFolio(mm, vma, pfn);
   countRss(mm, pfn, 1);
-  const decoded = createDecoded();
-  const entry = createEntry();
-  setDecoded(decoded, ENTRY_LEAF, pfn, bits);
-  format.encode(decoded, 0, entry);
-  writeEntry(tables, table, at, entry);
+  writeLeaf(tables, table, at, pfn, bits);
 }

@@ -11,8 +11,8 @@ import { maybeMkwrite, ptlUnlock } from '@mmkit/aspace';
 import { ptlLockLeaf } from '@mmkit/aspace/sched';
 import { folioInFile, folioMarkDirty, folioUnlock, mappingCanWriteback } from '@mmkit/filemap';
 import { folioLock } from '@mmkit/filemap/sched';
-import { createDecoded, E_DIRTY, E_YOUNG, entrySame, writeEntry } from '@mmkit/pgtable';
-import type { Entry } from '@mmkit/pgtable';
+import { createDecoded, E_DIRTY, E_YOUNG, pteSame, pteWrite } from '@mmkit/pgtable';
+import type { Pte } from '@mmkit/pgtable';
 import { getPage, putPage } from '@mmkit/phys';
 import { upRead } from '@mmkit/rwsem';
 import { downRead } from '@mmkit/rwsem/sched';
@@ -44,27 +44,27 @@ export function* doSharedFault(fault: FileFault): Task<number> {
 }
 
 /**
- * A store to page `pfn` of a shared mapping, mapped read-only by `entry`, entry `at` of `table`, whose lock is held and
- * given back: 0, also when something has changed and the access must look again.
+ * A store to page `pfn` of a shared mapping, mapped read-only by `pte`, whose lock is held and given
+ * back: 0, also when something has changed and the access must look again.
  */
-export function* wpPageShared(fault: FileFault, table: number, at: number, entry: Entry, pfn: number): Task<number> {
+export function* wpPageShared(fault: FileFault, pte: Pte, pfn: number): Task<number> {
   const { mm, inode } = fault;
   const { memory } = mm;
   const { phys } = memory;
   getPage(phys, pfn);
   if (mappingCanWriteback(inode)) {
-    ptlUnlock(memory, table);
+    ptlUnlock(memory, pte.table);
     if (!(yield* pageMkwrite(fault, pfn))) {
       putPage(phys, pfn);
       return 0;
     }
-    if (yield* ptlLockLeaf(mm, table, fault.address)) {
-      makeWritable(fault, table, at, entry);
-      ptlUnlock(memory, table);
+    if (yield* ptlLockLeaf(mm, pte.table, fault.address)) {
+      makeWritable(fault, pte);
+      ptlUnlock(memory, pte.table);
     }
   } else {
-    makeWritable(fault, table, at, entry);
-    ptlUnlock(memory, table);
+    makeWritable(fault, pte);
+    ptlUnlock(memory, pte.table);
     yield* folioLock(memory, pfn);
     folioMarkDirty(memory.files, pfn);
   }
@@ -73,16 +73,16 @@ export function* wpPageShared(fault: FileFault, table: number, at: number, entry
   return 0;
 }
 
-/** Makes the entry writable if it is still `entry` (wp_page_reuse); the page-table lock is held. */
-function makeWritable(fault: FileFault, table: number, at: number, entry: Entry): void {
+/** Makes the entry writable if it is still what was read (wp_page_reuse); the page-table lock is held. */
+function makeWritable(fault: FileFault, pte: Pte): void {
   const { mm, vma } = fault;
   const { tables, format } = mm.memory;
-  if (!entrySame(tables, table, at, entry)) return;
+  if (!pteSame(pte)) return;
   const decoded = createDecoded();
-  format.decode(entry.lo, entry.hi, 0, decoded);
+  format.decode(pte.lo, pte.hi, 0, decoded);
   decoded.flags |= E_YOUNG | E_DIRTY | maybeMkwrite(vma.flags);
-  format.encode(decoded, 0, entry);
-  writeEntry(tables, table, at, entry);
+  format.encode(decoded, 0, tables.entry);
+  pteWrite(pte, tables.entry);
 }
 
 /**

@@ -27,16 +27,17 @@ import {
 import { flushTlbRange, ptlLockLeaf } from '@mmkit/aspace/sched';
 import { folioTrylock, folioUnlock } from '@mmkit/filemap';
 import {
-  clearEntry,
   E_DIRTY,
   E_SOFT_DIRTY,
   E_UFFD_WP,
   E_YOUNG,
-  entrySame,
-  writeEntry,
-  writeLeaf,
+  type Pte,
+  pteClear,
+  pteSame,
+  pteWrite,
+  pteWriteLeaf,
 } from '@mmkit/pgtable';
-import type { Decoded, Entry } from '@mmkit/pgtable';
+import type { Decoded } from '@mmkit/pgtable';
 import {
   compoundHead,
   copyFrame,
@@ -60,38 +61,28 @@ import { FAULT_FLAG_UNSHARE, VM_FAULT_OOM, VM_FAULT_WRITE } from './flags.ts';
 import { wpPageShared } from './shared.co.ts';
 
 /**
- * Handles a write (or FAULT_FLAG_UNSHARE) to the read-only entry `entry`, which means `decoded`, at `index` of `table`,
- * whose lock is held.
+ * Handles a write (or FAULT_FLAG_UNSHARE) to the read-only entry `pte`, which means `decoded` and whose lock is held.
  * 0, or VM_FAULT_OOM; 0 also when the entry changed meanwhile and the access must look again.
  */
-export function* doWpPage(
-  mm: Mm,
-  vma: Vma,
-  address: number,
-  flags: number,
-  table: number,
-  index: number,
-  entry: Entry,
-  decoded: Decoded,
-): Task<number> {
+export function* doWpPage(mm: Mm, vma: Vma, address: number, flags: number, pte: Pte, decoded: Decoded): Task<number> {
   const { memory } = mm;
   const { phys, format, tables } = memory;
   const pfn = vmNormalPage(decoded);
   if (pfn >= 0 && isShared(mm, vma)) {
-    return yield* wpPageShared(new FileFault(mm, vma, address, flags), table, index, entry, pfn);
+    return yield* wpPageShared(new FileFault(mm, vma, address, flags), pte, pfn);
   }
   if (pfn >= 0 && folioTestAnon(phys, pfn) && (pageAnonExclusive(phys, pfn) || canReuseAnonFolio(mm, vma, pfn))) {
     if ((flags & FAULT_FLAG_UNSHARE) === 0) {
       decoded.flags |= E_YOUNG | E_DIRTY | maybeMkwrite(vma.flags);
-      format.encode(decoded, 0, entry);
-      writeEntry(tables, table, index, entry);
+      format.encode(decoded, 0, tables.entry);
+      pteWrite(pte, tables.entry);
     }
-    ptlUnlock(memory, table);
+    ptlUnlock(memory, pte.table);
     return cowBroken(mm);
   }
   if (pfn >= 0) getPage(phys, pfn);
-  ptlUnlock(memory, table);
-  const result = yield* wpPageCopy(mm, vma, address, flags, table, index, entry, decoded);
+  ptlUnlock(memory, pte.table);
+  const result = yield* wpPageCopy(mm, vma, address, flags, pte, decoded);
   if (pfn >= 0) putPage(phys, pfn);
   return result;
 }
@@ -130,17 +121,8 @@ function canReuseAnonFolio(mm: Mm, vma: Vma, pfn: number): boolean {
   return true;
 }
 
-/** Copies the page and maps the copy if the entry is still `entry`, which means `decoded`. Page-table lock not held. */
-function* wpPageCopy(
-  mm: Mm,
-  vma: Vma,
-  address: number,
-  flags: number,
-  table: number,
-  index: number,
-  entry: Entry,
-  decoded: Decoded,
-): Task<number> {
+/** Copies the page and maps the copy if the entry is still what was read, `decoded`. Page-table lock not held. */
+function* wpPageCopy(mm: Mm, vma: Vma, address: number, flags: number, pte: Pte, decoded: Decoded): Task<number> {
   const { memory } = mm;
   const { phys, tables } = memory;
   const old = vmNormalPage(decoded);
@@ -149,19 +131,19 @@ function* wpPageCopy(
   if (copy < 0) return VM_FAULT_OOM;
   if (old >= 0) copyFrame(phys, copy, old);
   yield noted(memory.sched, P_FAULT_LOCK);
-  const locked = yield* ptlLockLeaf(mm, table, address);
-  if (!locked || !entrySame(tables, table, index, entry)) {
-    if (locked) ptlUnlock(memory, table);
+  const locked = yield* ptlLockLeaf(mm, pte.table, address);
+  if (!locked || !pteSame(pte)) {
+    if (locked) ptlUnlock(memory, pte.table);
     freePages(phys, copy, 0);
     return 0;
   }
   const kept =
     (flags & FAULT_FLAG_UNSHARE) !== 0 ? decoded.flags & (E_SOFT_DIRTY | E_UFFD_WP) : E_DIRTY | maybeMkwrite(vma.flags);
   // The old translation must be gone everywhere before the new one can be seen.
-  clearEntry(tables, table, index, entry);
+  pteClear(pte);
   yield* flushTlbRange(mm, address, address + phys.pageSize);
   folioAddNewAnonRmap(mm, copy, anonVmaId(vma), linearPageIndex(vma, address, phys.pageSize), vmaIsDroppable(vma));
-  writeLeaf(tables, table, index, copy, vmPageProt(vma.flags) | kept);
+  pteWriteLeaf(tables, pte, copy, vmPageProt(vma.flags) | kept);
   mlockVmaFolio(mm, vma, copy);
   mm.anonPages++;
   if (old >= 0) {
@@ -169,7 +151,7 @@ function* wpPageCopy(
     countRss(mm, old, -1);
     folioRemoveRmap(mm, old);
   }
-  ptlUnlock(memory, table);
+  ptlUnlock(memory, pte.table);
   if (old >= 0) putPage(phys, old);
   return cowBroken(mm);
 }

@@ -113,6 +113,17 @@ export {
   clearEntry,
 } from './tables.ts';
 export type { TablePorts } from './tables.ts';
+export {
+  Pte,
+  createPte,
+  pteOffset,
+  pteAlloc,
+  pteRead,
+  pteSame,
+  pteWrite,
+  pteWriteLeaf,
+  pteClear,
+} from './pte.ts';
 export { Cursor, createCursor, findEntry, nextEntry, nextRun } from './cursor.ts';
 export { mapRange, mapLargest } from './map.ts';
 export { unmapRange } from './range.ts';

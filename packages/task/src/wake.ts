@@ -65,16 +65,18 @@ export function waitTableQueue(sched: Sched, key: number): WaitQueue {
   if (queue === undefined) {
     queue = new WaitQueue(`bit of word ${key}`);
     sched.waitTable.set(key, queue);
+    sched.waitTableSize++;
   }
   return queue;
 }
 
 /** Wakes every sleeper on `key` and drops its queue. */
 export function wakeTable(sched: Sched, key: number): void {
-  if (sched.waitTable.size === 0) return;
+  if (sched.waitTableSize === 0) return;
   const queue = sched.waitTable.get(key);
   if (queue === undefined) return;
   sched.waitTable.delete(key);
+  sched.waitTableSize--;
   wakeAll(queue);
 }
 
