@@ -71,6 +71,7 @@ export class Memory {
     this.format = format;
     this.tables = createTables(phys, format);
     this.files = createFileCache(sched, phys);
+    if (!policy.largeFolios) this.files.maxOrder = 0;
     this.tlbs = sched.cpus.map(() => createTlb(format));
     this.accessing = 0;
     this.policy = policy;

@@ -41,6 +41,8 @@ export interface Policy {
    * observed on 6.18); false: only the other way round (as observed on 6.12; N.16, FACTS 21).
    */
   readonly mergeUnfaulted: boolean;
+  /** Buffered writes to a disk file make large folios (as observed on 6.18; ext4 since 6.16). */
+  readonly largeFolios: boolean;
   /** mremap moves a range of several VMAs whose length stays (6.17; FACTS 31); false: -EFAULT. */
   readonly mremapSeveral: boolean;
   /**
@@ -116,6 +118,7 @@ export const linux6_18: Policy = Object.freeze({
   guards: true,
   reclaimTables: true,
   mergeUnfaulted: true,
+  largeFolios: true,
   mremapSeveral: true,
   forcedWrite: 'exclusive',
   forceShared: false,
@@ -140,6 +143,7 @@ export const linux6_12: Policy = Object.freeze({
   guards: false,
   reclaimTables: false,
   mergeUnfaulted: false,
+  largeFolios: false,
   mremapSeveral: false,
 });
 
@@ -164,6 +168,7 @@ export const linux4_8: Policy = Object.freeze({
   guards: false,
   reclaimTables: false,
   mergeUnfaulted: false,
+  largeFolios: false,
   mremapSeveral: false,
   forcedWrite: 'cow',
   forceShared: false,

@@ -7,7 +7,8 @@
  * meanwhile, where Linux puts migration entries: whoever stores in between keeps its page.
  */
 import type { Task } from '@mmkit/base';
-import { folioMarkDirty, folioTrylock, folioUnlock } from '@mmkit/filemap';
+import { folioInode, folioMarkDirty, folioTrylock, folioUnlock } from '@mmkit/filemap';
+import { splitFileFolio } from '@mmkit/filemap/sched';
 import {
   createCursor,
   createDecoded,
@@ -39,14 +40,16 @@ import { MM_ROOT, Mm } from './mm.ts';
 import { splitHugePmd } from './split-huge.co.ts';
 
 /**
- * Splits the anonymous folio of `pfn`, which is mapped at `address` of `mm` and nowhere outside `mm`: false, with nothing
- * changed but the large entry split, when it is locked, pinned or otherwise held. mmap_lock is held, no page-table lock;
+ * Splits the folio of `pfn`, which is mapped at `address` of `mm` and nowhere outside `mm`: false, with nothing
+ * changed but the large entry split, when it is locked, pinned or otherwise held; one of a file loses its mappings (`splitFileFolio`). mmap_lock is held, no page-table lock;
  * no mlocked VMA maps it.
  */
 export function* splitMappedFolio(mm: Mm, address: number, pfn: number): Task<boolean> {
   const { memory } = mm;
   const { phys, files } = memory;
   const folio = compoundHead(phys, pfn);
+  const inode = folioInode(files, folio);
+  if (inode !== null) return yield* splitFileFolio(inode, folio);
   const end = folio + folioNrPages(phys, folio);
   if (pageRefCount(phys, folio) !== folioMapcount(phys, folio) || !folioTrylock(memory, folio)) return false;
   getPage(phys, folio);

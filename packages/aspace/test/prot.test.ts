@@ -102,6 +102,7 @@ describe('policy', () => {
       guards: true,
       reclaimTables: true,
       mergeUnfaulted: true,
+      largeFolios: true,
       mremapSeveral: true,
       forcedWrite: 'exclusive',
       forceShared: false,

@@ -47,10 +47,17 @@ export class FileCache {
   /** By number, which frames keep in their owner word (`id << 2 | OWNER_FILE`); slot 0 is unused. */
   readonly inodes: (Inode | null)[];
 
+  /**
+   * Most pages of a folio of a disk file, as a power of two (MAX_PAGECACHE_ORDER; 9 as observed on 6.18); 0: small ones only.
+   * The owner may change it before there are files.
+   */
+  maxOrder: number;
+
   constructor(sched: Sched, phys: Phys) {
     this.sched = sched;
     this.phys = phys;
     this.inodes = [null];
+    this.maxOrder = 9;
   }
 }
 

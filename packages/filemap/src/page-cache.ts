@@ -44,9 +44,6 @@ export function filemapGetFolio(inode: Inode, index: number): number {
   return pfn;
 }
 
-/** Most pages of a folio of a disk file, as a power of two (MAX_PAGECACHE_ORDER, as observed on 6.18). */
-export const MAX_PAGECACHE_ORDER = 9;
-
 /**
  * Puts a new folio into the cache, of up to 2^order pages with `index` its first: locked, not uptodate, with a reference for
  * the caller besides the cache's, one a page. Its order is what `index` is a multiple of at most, and what there is room for

@@ -6,6 +6,9 @@
 import { EBUSY, P_CACHE_LOOKUP, P_CACHE_UNMAP } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import {
+  COLD_INDEX,
+  COLD_WORDS,
+  compoundHead,
   folioMapcount,
   folioNrPages,
   folioOrder,
@@ -57,9 +60,9 @@ function* truncateFolio(inode: Inode, pfn: number, index: number): Task<void> {
 }
 
 /**
- * A large folio at `index` that lies in [from, to) in part: zeroed there and split where that begins and ends, so that its
- * pages in between can go (truncate_inode_partial_folio). While a block is dirty it stays whole; when somebody holds it and
- * it is clean, it goes whole.
+ * A large folio at `index` that lies in [from, to) in part: unmapped, zeroed there and split where that begins and ends, so that its
+ * pages in between can go (truncate_inode_partial_folio). While a block is dirty it stays whole; when none is and somebody
+ * holds it, it goes whole.
  */
 function* truncatePartialFolio(inode: Inode, index: number, from: number, to: number): Task<void> {
   const { files } = inode;
@@ -76,13 +79,15 @@ function* truncatePartialFolio(inode: Inode, index: number, from: number, to: nu
   let page = pfn;
   if (start < end && end - start < pages * pageSize) {
     yield* folioWaitWriteback(files, pfn);
+    // All of it, as a folio is that is split; whoever touches what stays faults.
+    yield* unmapFolio(inode, pfn, index);
     zeroBlocks(inode, head, first, start, end);
     // The lock and the reference stay with the page where it is split.
     const at = Math.floor(start / pageSize);
     page = head + at - first;
     if (splitAt(inode, page, at)) {
       if (to < stop) splitAtEnd(inode, Math.floor(to / pageSize));
-    } else if (!folioTestFlag(files, pfn, PG_DIRTY)) yield* truncateFolio(inode, pfn, index);
+    } else if (!hasDirtyBlocks(inode, head)) yield* truncateFolio(inode, pfn, index);
   }
   folioUnlock(files, page);
   putPage(phys, page);
@@ -90,17 +95,19 @@ function* truncatePartialFolio(inode: Inode, index: number, from: number, to: nu
 
 /**
  * Splits the locked folio of the page at `index` until that is one of its own, and what lies before and after it in parts as
- * large as can be; parts beyond the end of the file leave it (folio_split). False while a block is dirty, or when somebody
+ * large as can be, or, `evenly`, into single pages; parts beyond the end of the file leave it (folio_split). False while a block is dirty, or when somebody
  * holds it.
  */
-function splitAt(inode: Inode, page: number, index: number): boolean {
+function splitAt(inode: Inode, page: number, index: number, evenly: boolean = false): boolean {
   const { files } = inode;
   const { phys } = files;
   const { head, first, pages } = folioAt(inode, page, index);
   if (hasDirtyBlocks(inode, head)) return false;
   folioLockToIo(files, page);
   let split = true;
-  for (let order = folioOrder(phys, page); order > 0 && split; order--) split = splitFolio(phys, page, order - 1) === 0;
+  for (let order = evenly ? 1 : folioOrder(phys, page); order > 0 && split; order--) {
+    split = splitFolio(phys, page, order - 1) === 0;
+  }
   folioLocked(files, page);
   if (!split) return false;
   inode.buffers.delete(head);
@@ -122,6 +129,25 @@ function splitAtEnd(inode: Inode, index: number): void {
   splitAt(inode, page, index);
   folioUnlock(files, page);
   putPage(files.phys, page);
+}
+
+/**
+ * Splits the folio of a page of a disk file into single pages (split_folio), and unmaps it for that: false, with nothing
+ * changed, when it is locked, a block is dirty, or somebody holds it.
+ */
+export function* splitFileFolio(inode: Inode, pfn: number): Task<boolean> {
+  const { files } = inode;
+  const { phys } = files;
+  const head = compoundHead(phys, pfn);
+  const index = phys.cold[head * COLD_WORDS + COLD_INDEX]!;
+  const held = pageRefCount(phys, head) !== folioMapcount(phys, head) + folioNrPages(phys, head);
+  if (held || hasDirtyBlocks(inode, head) || !folioTrylock(files, head)) return false;
+  getPage(phys, head);
+  yield* unmapFolio(inode, head, index);
+  const split = splitAt(inode, head, index, true);
+  folioUnlock(files, head);
+  putPage(phys, head);
+  return split;
 }
 
 /** Zeroes bytes [start, end) of the file in the folio at `head`, whose blocks wholly in there need not be written any more. */

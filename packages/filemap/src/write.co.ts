@@ -15,14 +15,14 @@ import { blockUptodate, markBlocksDirty, setBlocksUptodate } from './buffers.ts'
 import { folioUnlock } from './folio.ts';
 import { filemapGrabFolio } from './grab.co.ts';
 import { Inode } from './inode.ts';
-import { folioTestUptodate, MAX_PAGECACHE_ORDER } from './page-cache.ts';
+import { folioTestUptodate } from './page-cache.ts';
 import { readBlock } from './read.co.ts';
 import { F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_WRITE } from './seals.ts';
 import { zeroFileTail } from './zero.co.ts';
 
 /** Most bytes that one folio of the file holds (mapping_max_folio_size): shmem has small ones only. */
 export function mappingMaxFolioSize({ device, files }: Inode): number {
-  return device === null ? files.phys.pageSize : files.phys.pageSize * 2 ** MAX_PAGECACHE_ORDER;
+  return device === null ? files.phys.pageSize : files.phys.pageSize * 2 ** files.maxOrder;
 }
 
 /** How many of `length` bytes at `pos` lie in the folio of page `pfn`, which has that byte. */

@@ -24,6 +24,7 @@ const COLOURED = [
   'invalidateInodePages2Range',
   'invalidateMappingPages',
   'punchHole',
+  'splitFileFolio',
   'truncateFailedWrite',
   'truncateSetSize',
   'waitBio',

@@ -260,6 +260,14 @@ describe.each(builds)('%s build: large folios', (_, api) => {
     b.check(inode);
   });
 
+  it('maxOrder 0: small ones only, as before ext4 had large ones', () => {
+    const b = bench(api);
+    b.files.maxOrder = 0;
+    const inode = b.file('disk');
+    b.write(inode, 0, pattern(8 * PAGE, 5));
+    expect(folios(b, inode)).toBe('1 1 1 1 1 1 1 1');
+  });
+
   it('without memory for a large one it is smaller', () => {
     const b = bench(api);
     const inode = b.file('disk');

@@ -8,11 +8,11 @@
  * | 2, 3 | TAIL_MM_MAPCOUNT, TAIL_MM_MAPCOUNT + 1: its entries, of the folio as a whole or of pages of it |
  *
  * A third address space finds no slot, and is not counted until it maps more of the folio after one became free: so a
- * folio may be called shared that is not, never the other way round. Folios of order 1 have no second tail and are
- * nobody's. As all map counts, changed under the page-table lock in Linux; here calls run one at a time.
+ * folio may be called shared that is not, never the other way round. Folios of order 1 have no second tail:
+ * such a one is called shared when a page of it is mapped twice. As all map counts, changed under the page-table lock in Linux; here calls run one at a time.
  */
 import { checkInteger } from '@mmkit/base';
-import { compoundHead, folioMapcount, folioOrder } from './folio.ts';
+import { compoundHead, folioMapcount, folioNrPagesMapped, folioOrder } from './folio.ts';
 import type { Phys } from './frame.ts';
 
 /** `cold` of the second tail: the first of two words that name an address space. */
@@ -56,7 +56,7 @@ export function folioSubMmMapcount(phys: Phys, pfn: number, mmId: number, entrie
 /** True unless one address space is known to have all the entries that map a folio (`folio_maybe_mapped_shared`). */
 export function folioMaybeMappedShared(phys: Phys, pfn: number): boolean {
   const mappings = folioMapcount(phys, pfn);
-  if (folioOrder(phys, pfn) < 2) return mappings > 1;
+  if (folioOrder(phys, pfn) < 2) return mappings > folioNrPagesMapped(phys, pfn);
   const at = slotsOf(phys, pfn) + TAIL_MM_MAPCOUNT;
   return mappings !== 0 && phys.cold[at] !== mappings && phys.cold[at + 1] !== mappings;
 }

@@ -53,7 +53,7 @@ describe('folio_maybe_mapped_shared (N.4, OBSERVED 5)', () => {
     expect(folioMaybeMappedShared(machine, folio + 2)).toBe(false);
   });
 
-  it('two pages have no second tail: the frame behind them stays as it is, and two mappings are called shared', () => {
+  it('two pages have no second tail: the frame behind them stays as it is, and a page mapped twice is called shared', () => {
     const machine = createPhys({ frames: 64 });
     const folio = allocPages(machine, GFP_USER | GFP_COMP, 1);
     const behind = machine.cold.slice((folio + 2) * COLD_WORDS, (folio + 3) * COLD_WORDS);
@@ -61,7 +61,12 @@ describe('folio_maybe_mapped_shared (N.4, OBSERVED 5)', () => {
     expect(folioMaybeMappedShared(machine, folio + 1)).toBe(false);
     folioAddRmapPtes(machine, folio + 1);
     folioAddMmMapcount(machine, folio + 1, 7, 1);
+    expect(folioMaybeMappedShared(machine, folio)).toBe(false);
+    folioAddRmapPtes(machine, folio + 1);
+    folioAddMmMapcount(machine, folio + 1, 8, 1);
     expect(folioMaybeMappedShared(machine, folio)).toBe(true);
+    folioRemoveRmapPtes(machine, folio + 1);
+    folioSubMmMapcount(machine, folio, 8, 1);
     expect(machine.cold.slice((folio + 2) * COLD_WORDS, (folio + 3) * COLD_WORDS)).toEqual(behind);
     unmap(machine, folio, 7, 2);
     expect(machine.cold.slice((folio + 2) * COLD_WORDS, (folio + 3) * COLD_WORDS)).toEqual(behind);
