@@ -102,6 +102,6 @@ export function createMemory(options: MemoryOptions): Memory {
   const { sched, format = x86_64 } = options;
   const { lockdep } = sched;
   if (lockdep !== null) for (const chain of LOCK_ORDER) registerLockOrder(lockdep, chain);
-  const phys = createPhys({ frames: options.frames, pageSize: (2 ** format.pageShift) as 4096 | 16384 | 65536 });
+  const phys = createPhys({ frames: options.frames, pageSize: (1 << format.pageShift) as 4096 | 16384 | 65536 });
   return new Memory(sched, phys, format, options.policy ?? linux6_18, options.warn ?? (() => {}));
 }

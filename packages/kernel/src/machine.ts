@@ -50,7 +50,7 @@ export interface MachineOptions {
 /** Makes a machine without processes. RangeError for bad options. */
 export function createMachine(options: MachineOptions): Machine {
   const { ramBytes, cpus = 1, format = x86_64, policy = linux6_18, trace, lockdep, warn = () => {} } = options;
-  const pageSize = 2 ** format.pageShift;
+  const pageSize = 1 << format.pageShift;
   checkInteger('ramBytes', ramBytes, MIN_FRAMES * pageSize, MAX_FRAMES * pageSize);
   if (ramBytes % pageSize !== 0) throw new RangeError(`ramBytes: expected a multiple of ${pageSize}, got ${ramBytes}`);
   const sched = createSched({ cpus, ...(trace !== undefined && { trace }), ...(lockdep !== undefined && { lockdep }) });

@@ -94,7 +94,7 @@ export class Tables {
   constructor(phys: Phys, format: Format, ports: TablePorts) {
     this.phys = phys;
     this.format = format;
-    this.entries = 2 ** format.indexBits;
+    this.entries = 1 << format.indexBits;
     this.allocTable = ports.allocTable;
     this.freeTable = ports.freeTable;
     this.entry = createEntry();
@@ -108,7 +108,7 @@ export class Tables {
     this.lowAt = format.lowAt;
     this.highAt = format.highAt;
     this.pfnLowShift = format.pfnLowShift;
-    this.pfnHighMask = format.pfnHighMask;
+    this.pfnHighMask = format.pfnHighMask | 0;
     this.pfnHighShift = format.pfnHighShift;
     const { maskLo, wantLo, maskHi, wantHi } = format.tableTest;
     this.tableTest = { maskLo, wantLo, maskHi, wantHi };

@@ -217,12 +217,14 @@ export class Phys {
 
   constructor(frames: number, pageSize: number, pageblockOrder: number, shared: boolean, contents: boolean) {
     const words = frames * HOT_WORDS;
+    // `| 0` here and in Zone: to V8 `2 ** n` and what was divided by it are doubles, and so would every PFN be that was
+    // compared with them or counted on from them: a read fault takes a fifth longer.
     const [buffer, second, offset] = makeTables(words * 4, shared);
     this.hot = new Int32Array(buffer, 0, words);
     this.cold = new Int32Array(second, offset, words);
-    this.frames = frames;
+    this.frames = frames | 0;
     this.pageShift = 31 - Math.clz32(pageSize);
-    this.pageSize = pageSize;
+    this.pageSize = pageSize | 0;
     this.chunkShift = chunkShift(frames, this.pageShift);
     this.chunks = [];
     this.chunkBytes = [];

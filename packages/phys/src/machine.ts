@@ -169,7 +169,9 @@ function makeZone(phys: Phys, range: ZoneRange, holes: readonly (readonly [numbe
 }
 
 /** Makes [start, end) exist: all of it is free, but for the first frames of the machine. */
-function addMemory(phys: Phys, zone: Zone, start: number, end: number): void {
+function addMemory(phys: Phys, zone: Zone, from: number, to: number): void {
+  const start = from | 0;
+  const end = to | 0;
   if (start >= end) return;
   zone.present += end - start;
   const shift = phys.pageblockOrder;

@@ -178,8 +178,8 @@ export class Zone {
     this.index = index;
     this.node = node;
     this.kind = kind;
-    this.start = start;
-    this.end = end;
+    this.start = start | 0;
+    this.end = end | 0;
     this.present = 0;
     this.managed = 0;
     this.free = 0;
