@@ -29,11 +29,18 @@ export function* vmaModify(
 }
 
 /**
- * Makes [start, end), where nothing is, part of the address space: merged with its neighbours or as a VMA of its own, which
- * it gives. Never fails: the caller has asked for the map count.
+ * Makes [start, end) part of the address space: merged with its neighbours or as a VMA of its own, which it gives. What is
+ * there, `cleared`, maps nothing any more and is in no file's list, and leaves in the same step. Never fails: the caller has
+ * asked for the map count.
  */
-export function* vmaMergeNew(mm: Mm, start: number, end: number, traits: VmaTraits): Task<Vma> {
-  return (yield* carryOut(mm, planNew(mm.vmas, start, end, traits))) as Vma;
+export function* vmaMergeNew(
+  mm: Mm,
+  start: number,
+  end: number,
+  traits: VmaTraits,
+  cleared: readonly Vma[] = [],
+): Task<Vma> {
+  return (yield* carryOut(mm, planNew(mm.vmas, start, end, traits, cleared))) as Vma;
 }
 
 /**
@@ -59,7 +66,7 @@ export function* vmaSplit(mm: Mm, vma: Vma, address: number): Task<Vma | number>
   return yield* carryOut(mm, planSplit(mm.vmas, vma, address, false));
 }
 
-/** The plan's target, or its error. All VMAs of a plan that change place map the same file. */
+/** The plan's target, or its error. All VMAs of a plan that change place map the same file, but those cleared. */
 function* carryOut(mm: Mm, plan: VmaPlan): Task<Vma | number> {
   const { steps } = plan;
   for (const step of steps) {
@@ -67,7 +74,7 @@ function* carryOut(mm: Mm, plan: VmaPlan): Task<Vma | number> {
     if (step.start > step.vma.start) yield* splitHugePmdAt(mm, step.start);
     if (step.end < step.vma.end) yield* splitHugePmdAt(mm, step.end);
   }
-  const moved = steps.find((step) => step.kind !== 'mark');
+  const moved = steps.find((step) => step.kind !== 'mark' && step.kind !== 'clear');
   const inode = moved === undefined ? null : vmaInode(moved.vma);
   if (inode === null) {
     applyVmaPlan(plan);

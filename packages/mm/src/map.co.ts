@@ -44,7 +44,7 @@ import {
   MAP_POPULATE,
 } from './flags.ts';
 import { anonFlags, commonFlags, fileFlags, highFlags, protFlags } from './map-flags.ts';
-import { unmapRegion } from './unmap.co.ts';
+import { clearRegion, forgetVmas, unmapRegion } from './unmap.co.ts';
 
 /**
  * Maps `length` bytes (rounded up to pages) of private or shared memory, or of `file` from byte `offset` on: the address,
@@ -115,7 +115,10 @@ function* mapLocked(
   return yield* mapRegion(mm, at, size, vm | protFlags(prot) | common, high, file, offset);
 }
 
-/** Makes room at `at`, and the VMA (mmap_region). What a disk file's mapping refuses leaves the hole. */
+/**
+ * Makes room at `at`, and the VMA in place of those there in one step (mmap_region). What a disk file's mapping refuses
+ * leaves the hole.
+ */
 function* mapRegion(
   mm: Mm,
   at: number,
@@ -132,16 +135,17 @@ function* mapRegion(
     0,
   );
   if (!mayExpandVm(mm, flags, (size - replaced) * vmas.pagesPerByte)) return -ENOMEM;
-  if (replaced > 0) {
-    const error = yield* unmapRegion(mm, at, at + size);
-    if (error !== 0) return error;
+  const cleared = yield* clearRegion(mm, at, at + size);
+  if (typeof cleared === 'number') return cleared;
+  if (file !== null && file.inode.device !== null && (flags & VM_SYNC) !== 0) {
+    forgetVmas(mm, cleared);
+    return -EOPNOTSUPP;
   }
-  if (file !== null && file.inode.device !== null && (flags & VM_SYNC) !== 0) return -EOPNOTSUPP;
   let mapped = file;
   let pgoff = offset * vmas.pagesPerByte;
   if (file === null && (flags & VM_SHARED) !== 0) mapped = sharedMemory(mm, size);
   else if (file === null) pgoff = at * vmas.pagesPerByte;
-  yield* vmaMergeNew(mm, at, at + size, newTraits(newAccountFlags(flags), pgoff, mapped, flagsHigh));
+  yield* vmaMergeNew(mm, at, at + size, newTraits(newAccountFlags(flags), pgoff, mapped, flagsHigh), cleared);
   if ((flags & VM_LOCKED) !== 0) mm.lockedVm += size / memory.phys.pageSize;
   return at;
 }

@@ -7,6 +7,7 @@ import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { freePageTables, mlockRange, unlinkFileVma, vmaSplit, zapPageRange } from '@mmkit/aspace/sched';
 import { closeVma, eraseVmas, mapCountAllows, VM_LOCKED, vmaLookup, vmasIn, vmaIsSealed } from '@mmkit/vma';
+import type { Vma } from '@mmkit/vma';
 import { neighbours } from './neighbours.ts';
 
 /**
@@ -14,6 +15,23 @@ import { neighbours } from './neighbours.ts';
  * file of a VMA that had to be split says (`ops.maySplit`).
  */
 export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
+  const gone = yield* clearRegion(mm, start, end);
+  if (typeof gone === 'number') return gone;
+  forgetVmas(mm, gone);
+  return 0;
+}
+
+/** Takes the VMAs that `clearRegion` gave out of the tree. */
+export function forgetVmas(mm: Mm, gone: readonly Vma[]): void {
+  if (gone.length > 0) eraseVmas(mm.vmas, gone[0]!.start, gone[gone.length - 1]!.end);
+}
+
+/**
+ * Clears [start, end) for something else (vms_gather_munmap_vmas, vms_clean_up_area): its VMAs, split at the ends, which
+ * map nothing any more but are in the tree still, where who looks without a lock finds them until another takes their
+ * place; or an error of `unmapRegion`.
+ */
+export function* clearRegion(mm: Mm, start: number, end: number): Task<Vma[] | number> {
   const first = vmaLookup(mm.vmas, start);
   const last = vmaLookup(mm.vmas, end - 1);
   // Only a hole in the middle of one VMA makes more of them than there were.
@@ -32,7 +50,7 @@ export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
     if (typeof upper === 'number') return upper;
   }
   const gone = vmasIn(mm.vmas, start, end);
-  if (gone.length === 0) return 0;
+  if (gone.length === 0) return gone;
   mm.hiwaterVm = Math.max(mm.hiwaterVm, mm.vmas.totalPages);
   const from = gone[0]!.start;
   const to = gone[gone.length - 1]!.end;
@@ -43,9 +61,8 @@ export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
   }
   yield* zapPageRange(mm, from, to);
   for (const vma of gone) yield* unlinkFileVma(vma);
-  eraseVmas(mm.vmas, from, to);
   for (const vma of gone) closeVma(vma);
   const { floor, ceiling } = neighbours(mm, from, to);
   yield* freePageTables(mm, from, to, floor, ceiling);
-  return 0;
+  return gone;
 }

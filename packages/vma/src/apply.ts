@@ -40,7 +40,7 @@ type VmaMove = Exclude<VmaStep, { readonly kind: 'mark' }>;
 
 function moveOne(tree: VmaTree, move: VmaMove): void {
   if (move.kind === 'insert') insertVma(tree, move.vma);
-  else if (move.kind === 'remove') eraseVma(tree, move.vma);
+  else if (move.kind !== 'resize') eraseVma(tree, move.vma);
   else resizeVma(tree, move.vma, move.start, move.end);
 }
 
@@ -54,7 +54,7 @@ function moveSeveral(tree: VmaTree, moves: readonly VmaMove[]): void {
     const { start, end } = kind === 'resize' ? move : vma;
     low = Math.min(low, start, vma.start);
     high = Math.max(high, end, vma.end);
-    if (kind === 'remove') last.delete(vma);
+    if (kind === 'remove' || kind === 'clear') last.delete(vma);
     else last.set(vma, { start, end, value: vma });
   }
   const list = [...last.values()].sort((a, b) => a.start - b.start);

@@ -9,7 +9,7 @@ import { VM_SPECIAL } from './flags.ts';
 import type { VmaMarks, VmaTraits } from './merge.ts';
 import { VM_STICKY, planMerge, vmaTraits } from './merge.ts';
 import type { VmaTree } from './vma-tree.ts';
-import { checkPageAddress, checkPresent, findVmaIntersection, mapCountAllows } from './vma-tree.ts';
+import { checkPageAddress, checkPresent, findVmaIntersection, mapCountAllows, vmasIn } from './vma-tree.ts';
 import { Vma } from './vma.ts';
 
 /** One change of one VMA. In the order given no two VMAs ever overlap. Bounds in bytes. */
@@ -18,8 +18,10 @@ export type VmaStep =
   | { readonly kind: 'mark'; readonly vma: Vma; readonly marks: VmaTraits }
   /** It gets these bounds; `pgoff` moves with its start. */
   | { readonly kind: 'resize'; readonly vma: Vma; readonly start: number; readonly end: number }
-  /** It leaves the tree. */
+  /** It leaves the tree, as another has taken it in. */
   | { readonly kind: 'remove'; readonly vma: Vma }
+  /** It leaves the tree, as something else is mapped in its place. */
+  | { readonly kind: 'clear'; readonly vma: Vma }
   /** It comes into the tree; `from` is the VMA it was copied or split from, null: newly mapped. */
   | { readonly kind: 'insert'; readonly vma: Vma; readonly from: Vma | null };
 
@@ -53,12 +55,19 @@ export interface VmaPlan {
 }
 
 /**
- * Makes [start, end), where nothing is, part of the address space (vma_merge_new_range): merged with its neighbours, or a
- * VMA of its own. Never refused: mmap asks `mapCountAllows` before it clears the place. Throws `RangeError` for bad bounds,
- * `InvariantError('VMA_OVERLAP')` if something is there.
+ * Makes [start, end) part of the address space (vma_merge_new_range, mmap_region): merged with its neighbours, or a VMA of
+ * its own, in place of `cleared`, all the VMAs that are there, in order. Never refused: mmap asks `mapCountAllows` before
+ * it clears the place. Throws `RangeError` for bad bounds, `InvariantError('VMA_OVERLAP')` if anything else is there, or one
+ * of them lies partly outside.
  */
-export function planNew(tree: VmaTree, start: number, end: number, traits: VmaTraits): VmaPlan {
-  return planAt(tree, start, end, traits, null);
+export function planNew(
+  tree: VmaTree,
+  start: number,
+  end: number,
+  traits: VmaTraits,
+  cleared: readonly Vma[] = [],
+): VmaPlan {
+  return planAt(tree, start, end, traits, null, cleared);
 }
 
 /**
@@ -69,24 +78,34 @@ export function planNew(tree: VmaTree, start: number, end: number, traits: VmaTr
 export function planCopy(tree: VmaTree, vma: Vma, address: number, to: number, length: number): VmaPlan {
   const fresh = vma.file === null && vma.anonVma === null;
   const pgoff = fresh ? to * tree.pagesPerByte : pgoffAt(tree, vma, address);
-  return planAt(tree, to, to + length, { ...vmaTraits(vma), pgoff }, vma);
+  return planAt(tree, to, to + length, { ...vmaTraits(vma), pgoff }, vma, []);
 }
 
-function planAt(tree: VmaTree, start: number, end: number, traits: VmaTraits, from: Vma | null): VmaPlan {
+function planAt(
+  tree: VmaTree,
+  start: number,
+  end: number,
+  traits: VmaTraits,
+  from: Vma | null,
+  cleared: readonly Vma[],
+): VmaPlan {
   checkPageAddress('start', start, tree.pageSize);
   checkPageAddress('end', end, tree.pageSize);
   checkInteger('end', end, start + tree.pageSize, tree.taskSize);
   checkInteger('traits.pgoff', traits.pgoff, 0, Number.MAX_SAFE_INTEGER);
-  if (findVmaIntersection(tree, start, end) !== null) {
+  const there = vmasIn(tree, start, end);
+  const known = (vma: Vma, i: number): boolean => vma === cleared[i] && vma.start >= start && vma.end <= end;
+  if (there.length !== cleared.length || !there.every(known)) {
     throw new InvariantError('VMA_OVERLAP', `something is mapped from ${start} to ${end} already`);
   }
+  const clears = cleared.map((vma): VmaStep => ({ kind: 'clear', vma }));
   const { prev, next } = planMerge(tree, start, end, traits);
   const to = prev ?? next;
   if (to === null) {
     const vma = vmaOf(start, end, traits);
-    return planOf(tree, 'new', [{ kind: 'insert', vma, from }], vma);
+    return planOf(tree, 'new', [...clears, { kind: 'insert', vma, from }], vma);
   }
-  return planOf(tree, caseOf(prev, next), join(to, prev, next, start, end, traits, []), to);
+  return planOf(tree, caseOf(prev, next), join(to, prev, next, start, end, traits, clears), to);
 }
 
 /**

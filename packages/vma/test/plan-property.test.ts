@@ -142,7 +142,7 @@ function pieces(tree: VmaTree): Naive {
 }
 
 /** One call: what it is, where, and what is wanted there. */
-const call = fc.tuple(fc.nat(9), fc.nat(PAGES - 2), fc.integer({ min: 1, max: 7 }), fc.nat(2 ** 20 - 1));
+const call = fc.tuple(fc.nat(11), fc.nat(PAGES - 2), fc.integer({ min: 1, max: 7 }), fc.nat(2 ** 20 - 1));
 type Call = [number, number, number, number];
 
 /** Makes a plan and applies it; planning changes nothing, and what is refused outright neither. */
@@ -167,17 +167,19 @@ function carryOut(tree: VmaTree, kinds: Set<string>, make: () => VmaPlan): numbe
 function step(tree: VmaTree, list: Naive, kinds: Set<string>, [what, first, length, seed]: Call): Outcome | null {
   const pick = <T>(choices: readonly T[], shift: number): T => choices[(seed >> shift) % choices.length]!;
   const vma = vmaLookup(tree, at(first));
-  if (vma === null) {
-    const next = list.find((p) => p.first > first)?.first ?? PAGES;
-    const last = Math.min(first + length, next, PAGES);
+  const wanted = (last: number): Piece => {
     const pgoff = at(first) / PAGE + pick([0, 0, 0, 5], 0);
     const anonVma = pick(ANON, 2);
     const anonChain = anonVma === null ? 0 : pick([1, 1, 2], 4);
     const about = { flagsHigh: pick(HIGH, 6), file: pick(FILES, 8), ops: pick(OPS, 10), anonVma, anonChain };
-    const traits: VmaTraits = { ...newTraits(pick(FLAGS, 13), pgoff), ...about };
+    return { ...newTraits(pick(FLAGS, 13), pgoff), ...about, first, last };
+  };
+  if (vma === null) {
+    const next = list.find((p) => p.first > first)?.first ?? PAGES;
+    const piece = wanted(Math.min(first + length, next, PAGES));
     if (list.length >= LIMIT) return null;
-    const error = carryOut(tree, kinds, () => planNew(tree, at(first), at(last), traits));
-    return { ...mapPiece(list, { ...traits, first, last }), error };
+    const error = carryOut(tree, kinds, () => planNew(tree, at(first), at(piece.last), piece));
+    return { ...mapPiece(list, piece), error };
   }
   const from = list.find((p) => p.first <= first && first < p.last)!;
   const last = Math.min(first + length, from.last);
@@ -197,6 +199,7 @@ function step(tree: VmaTree, list: Naive, kinds: Set<string>, [what, first, leng
     return expected;
   }
   if (what < 8) return unmapBoth(tree, list, kinds, first, Math.min(first + length, PAGES));
+  if (what < 10) return replaceBoth(tree, list, kinds, wanted(Math.min(first + length, PAGES)));
   const to = PAGES + ((seed >> 3) % (PAGES - 8));
   if (list.some((p) => p.last > to && p.first < to + last - first)) return null;
   const fresh = from.file === null && from.anonVma === null;
@@ -208,6 +211,23 @@ function step(tree: VmaTree, list: Naive, kinds: Set<string>, [what, first, leng
 
 /** munmap: cut at both ends, where the file allows it, then gone. */
 function unmapBoth(tree: VmaTree, list: Naive, kinds: Set<string>, first: number, last: number): Outcome {
+  const cut = cutBoth(tree, list, kinds, first, last);
+  if (cut.error !== 0) return cut;
+  for (const vma of vmasIn(tree, at(first), at(last))) eraseVma(tree, vma);
+  return { error: 0, list: without(cut.list, first, last) };
+}
+
+/** mmap with MAP_FIXED: cut at both ends, then the new one in place of all there in one change. */
+function replaceBoth(tree: VmaTree, list: Naive, kinds: Set<string>, piece: Piece): Outcome {
+  const { first, last } = piece;
+  const cut = cutBoth(tree, list, kinds, first, last);
+  if (cut.error !== 0) return cut;
+  const cleared = vmasIn(tree, at(first), at(last));
+  const error = carryOut(tree, kinds, () => planNew(tree, at(first), at(last), piece, cleared));
+  return { ...mapPiece(without(cut.list, first, last), piece), error };
+}
+
+function cutBoth(tree: VmaTree, list: Naive, kinds: Set<string>, first: number, last: number): Outcome {
   let now = list;
   for (const page of [first, last]) {
     const vma = vmaLookup(tree, at(page));
@@ -218,8 +238,7 @@ function unmapBoth(tree: VmaTree, list: Naive, kinds: Set<string>, first: number
     if (error !== 0) return { error, list: now };
     now = cutAt(now, page);
   }
-  for (const vma of vmasIn(tree, at(first), at(last))) eraseVma(tree, vma);
-  return { error: 0, list: without(now, first, last) };
+  return { error: 0, list: now };
 }
 
 describe('plans against a naive list', () => {
