@@ -94,7 +94,11 @@ export function filemapWriteEnd(
     if (isNew && copied < length && !blockUptodate(inode, page)) zeroFrame(phys, page);
     if (part > 0) writeBytes(phys, page, start % pageSize, from, at + start - pos, part);
     // ext4 marks a block dirty for nothing, too: a new one, and one that was not to be written from its first byte on.
-    if (part <= 0 && !isNew && start % pageSize === 0) continue;
+    if (part <= 0 && !isNew && start % pageSize === 0) {
+      // Read in for this write, it is valid all the same (block_commit_write).
+      if (blockUptodate(inode, page)) setBlocksUptodate(inode, page, 1);
+      continue;
+    }
     if (taken < length) setBlocksUptodate(inode, page, 1);
     markBlocksDirty(inode, page, 1);
   }

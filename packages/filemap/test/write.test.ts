@@ -110,6 +110,15 @@ describe.each(builds)('%s build: buffered writes', (_, api) => {
     expect(b.read(inode, 0, PAGE)).toEqual(pattern(PAGE, 3));
   });
 
+  it('6.18: a block that was read in for a copy of nothing makes its page uptodate, so that a fault around maps it', () => {
+    const b = bench(api);
+    const inode = b.file('disk', 2 * PAGE, 0);
+    const pfn = api.filemapWriteBegin(inode, PAGE, 1);
+    expect(api.filemapWriteEnd(inode, pfn, PAGE, 1, 0, new Uint8Array(0), 0)).toBe(0);
+    expect([PG_DIRTY, PG_UPTODATE].map((flag) => testFlag(b.phys, pfn, flag))).toEqual([false, true]);
+    expect(inode.size).toBe(2 * PAGE);
+  });
+
   it('6.18: a copy of nothing makes the file reach up to where it should have begun', () => {
     for (const kind of ['disk', 'shmem'] as const) {
       const b = bench(api);
