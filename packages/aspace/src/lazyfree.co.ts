@@ -1,12 +1,13 @@
 /**
- * Advice about anonymous pages that leaves them mapped: MADV_FREE (Linux: madvise_free_pte_range, folio_mark_lazyfree;
- * FACTS 16) and MADV_COLD (madvise_cold_or_pageout_pte_range). What changed is flushed from the TLBs, so that the next
- * access sets the bits anew.
+ * Advice about the pages of a range: MADV_PAGEOUT, and two that leave them mapped: MADV_FREE (Linux:
+ * madvise_free_pte_range, folio_mark_lazyfree; FACTS 16) and MADV_COLD (madvise_cold_or_pageout_pte_range). What changed is
+ * flushed from the TLBs, so that the next access sets the bits anew.
  *
  * Caller holds mmap_lock for reading; entries change under the page-table lock.
  */
 import type { Task } from '@mmkit/base';
-import { folioTrylock, folioUnlock } from '@mmkit/filemap';
+import { folioInode, folioTrylock, folioUnlock } from '@mmkit/filemap';
+import { reclaimFileFolio } from '@mmkit/filemap/sched';
 import {
   createCursor,
   createDecoded,
@@ -24,11 +25,13 @@ import {
   folioMapcount,
   folioMaybeMappedShared,
   folioNrPages,
+  getPage,
   PG_ACTIVE,
   PG_DIRTY,
   PG_REFERENCED,
   PG_SWAPBACKED,
   PG_UNEVICTABLE,
+  putPage,
   testFlag,
 } from '@mmkit/phys';
 import { folioPteBatch } from './batch.ts';
@@ -51,11 +54,27 @@ export function* coldRange(mm: Mm, start: number, end: number): Task<void> {
 }
 
 /**
- * Pages of [start, end) would be written out (MADV_PAGEOUT): where nothing swaps, only large folios of which a part lies in
- * the range are split.
+ * Pages of [start, end) are reclaimed (MADV_PAGEOUT, reclaim_pages): those of files that nobody else maps are unmapped and
+ * leave their file, unless they are dirty or held (`reclaimFileFolio`). Nothing swaps: anonymous pages stay. Large folios of
+ * which a part lies in the range are split.
  */
 export function* pageoutRange(mm: Mm, start: number, end: number): Task<void> {
-  yield* changePages(mm, start, end, 0, () => false);
+  const { memory } = mm;
+  const { files, phys } = memory;
+  const found: number[] = [];
+  yield* changePages(mm, start, end, 0, (_memory, page, mappings) => {
+    const folio = compoundHead(phys, page);
+    const alone = folioMapcount(phys, folio) === mappings;
+    if (!alone || folioInode(files, folio) === null || testFlag(phys, folio, PG_UNEVICTABLE)) return false;
+    getPage(phys, folio);
+    found.push(folio);
+    return true;
+  });
+  for (const folio of found) {
+    const inode = folioInode(files, folio);
+    if (inode !== null) yield* reclaimFileFolio(inode, folio);
+    putPage(phys, folio);
+  }
 }
 
 /** Decides about a folio, `pages` of which one address space maps here, one after the other: false leaves it alone. */

@@ -35,7 +35,12 @@ export {
   WB_SYNC_ALL,
   WB_SYNC_NONE,
 } from './writeback.gen.ts';
-export { invalidateInodePages2Range, invalidateMappingPages, splitFileFolio } from './remove.gen.ts';
+export {
+  invalidateInodePages2Range,
+  invalidateMappingPages,
+  reclaimFileFolio,
+  splitFileFolio,
+} from './remove.gen.ts';
 export { evictInode, fallocate, punchHole, truncateFailedWrite, truncateSetSize } from './truncate.gen.ts';
 export { addSeals } from './add-seals.gen.ts';
 export {

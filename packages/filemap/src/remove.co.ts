@@ -1,7 +1,7 @@
 /**
  * Taking cached pages out of a file (Linux: truncate_inode_pages_range, invalidate_inode_pages2_range,
- * invalidate_mapping_pages). The first ignores references and pins, and what it removes is lost; the second spares what is
- * dirty; the third what anybody uses.
+ * invalidate_mapping_pages, shrink_folio_list). The first ignores references and pins, and what it removes is lost; the second
+ * spares what is dirty; the third what anybody uses; the last unmaps it and spares what is dirty or held.
  */
 import { EBUSY, P_CACHE_LOOKUP, P_CACHE_UNMAP } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
@@ -148,6 +148,25 @@ export function* splitFileFolio(inode: Inode, pfn: number): Task<boolean> {
   folioUnlock(files, head);
   putPage(phys, head);
   return split;
+}
+
+/**
+ * Unmaps the folio at `head` everywhere, and takes it out of its file when it is clean then and nobody else holds it
+ * (shrink_folio_list): where nothing swaps and only the flusher writes back, a dirty one stays. One that is locked, being
+ * written back or no file's any more is left alone; never waits for the device. The caller has a reference.
+ */
+export function* reclaimFileFolio(inode: Inode, head: number): Task<void> {
+  const { files } = inode;
+  const { phys } = files;
+  yield P_CACHE_LOOKUP;
+  if (!folioTrylock(files, head)) return;
+  const index = phys.cold[head * COLD_WORDS + COLD_INDEX]!;
+  if (inode.pages.get(index) === head && !folioTestFlag(files, head, PG_WRITEBACK)) {
+    yield* unmapFolio(inode, head, index);
+    const used = folioTestFlag(files, head, PG_DIRTY) || pageRefCount(phys, head) > folioNrPages(phys, head) + 1;
+    if (!used) deleteFromPageCache(inode, head, index);
+  }
+  folioUnlock(files, head);
 }
 
 /** Zeroes bytes [start, end) of the file in the folio at `head`, whose blocks wholly in there need not be written any more. */

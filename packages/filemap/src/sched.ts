@@ -35,7 +35,12 @@ export {
   WB_SYNC_ALL,
   WB_SYNC_NONE,
 } from './writeback.co.ts';
-export { invalidateInodePages2Range, invalidateMappingPages, splitFileFolio } from './remove.co.ts';
+export {
+  invalidateInodePages2Range,
+  invalidateMappingPages,
+  reclaimFileFolio,
+  splitFileFolio,
+} from './remove.co.ts';
 export { evictInode, fallocate, punchHole, truncateFailedWrite, truncateSetSize } from './truncate.co.ts';
 export { addSeals } from './add-seals.co.ts';
 export {

@@ -24,6 +24,7 @@ const COLOURED = [
   'invalidateInodePages2Range',
   'invalidateMappingPages',
   'punchHole',
+  'reclaimFileFolio',
   'splitFileFolio',
   'truncateFailedWrite',
   'truncateSetSize',
