@@ -113,8 +113,8 @@ export function* punchHole(inode: Inode, offset: number, length: number): Task<n
 function* punch(inode: Inode, from: number, to: number): Task<number> {
   const { sched, phys } = inode.files;
   const { pageSize } = phys;
-  // ext4 looks at nothing beyond the page with the end, which goes whole.
-  const end = inode.device !== null && to >= inode.size ? Math.ceil(inode.size / pageSize) * pageSize : to;
+  // ext4 looks at nothing beyond the page with the end, which goes whole where the hole reaches past the end.
+  const end = inode.device !== null && to > inode.size ? Math.ceil(inode.size / pageSize) * pageSize : to;
   if (inode.device !== null && from >= inode.size) return 0;
   const first = Math.ceil(from / pageSize) * pageSize;
   const last = Math.floor(end / pageSize) * pageSize;

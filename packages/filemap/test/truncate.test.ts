@@ -230,6 +230,35 @@ describe.each(builds)('%s build: holes and room', (_, api) => {
     }
   });
 
+  it('6.18: the page with the end of a disk file goes whole only with a hole that reaches past the end', () => {
+    // Bytes written last, the hole, and which pages are cached then, as mincore showed them.
+    const rows: [size: number, from: number, to: number, cached: string][] = [
+      [33672, 28672, 33671, '11111110 1'],
+      [33672, 28672, 33672, '11111110 1'],
+      [33672, 28672, 33673, '11111110 0'],
+      [33672, 28672, 36864, '11111110 0'],
+      [33672, 29000, 33672, '11111111 1'],
+      [33672, 32768, 33672, '11111111 1'],
+      [30000, 20480, 29999, '11111001 0'],
+      [30000, 20480, 30000, '11111001 0'],
+      [30000, 20480, 30001, '11111000 0'],
+    ];
+    for (const [size, from, to, cached] of rows) {
+      const b = bench(api);
+      const inode = b.file('disk');
+      for (let page = 0; page < 8; page++) b.write(inode, page * PAGE, pattern(PAGE, 5));
+      b.fsync(inode);
+      if (size < 8 * PAGE) api.truncateSetSize(inode, size);
+      else b.write(inode, 7 * PAGE, pattern(size - 7 * PAGE, 6));
+      expect(api.punchHole(inode, from, to - from)).toBe(0);
+      const found = Array.from({ length: 9 }, (_page, index) => Number(inode.pages.has(index)));
+      expect([from, to, `${found.slice(0, 8).join('')} ${found[8]}`]).toEqual([from, to, cached]);
+      const length = Math.min(size, to) - from;
+      expect(b.read(inode, from, length)).toEqual(new Uint8Array(length));
+      b.check(inode);
+    }
+  });
+
   it('a hole inside one page zeroes its bytes', () => {
     const b = bench(api);
     const inode = b.file('disk', PAGE, 0);
