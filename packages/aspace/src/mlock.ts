@@ -33,12 +33,12 @@ import type { Mm } from './mm.ts';
 export class MlockBatch {
   /** How many folios wait. This file only. */
   waiting: number;
-  /** The folios of files that one of them unlocks for good, each with its owner word of then. This file only. */
-  readonly unlocked: Map<number, number>;
+  /** The folios of files that one of them unlocks for good, each with its owner word of then; null: none. This file only. */
+  unlocked: Map<number, number> | null;
 
   constructor() {
     this.waiting = 0;
-    this.unlocked = new Map();
+    this.unlocked = null;
   }
 }
 
@@ -47,7 +47,7 @@ export function mlockVmaFolio(mm: Mm, vma: Vma, pfn: number): void {
   if ((vma.flags & (VM_LOCKED | VM_SPECIAL)) !== VM_LOCKED) return;
   const { phys } = mm.memory;
   const folio = compoundHead(phys, pfn);
-  const lost = mm.mlockBatch?.unlocked.get(folio) === ownerOf(phys, folio);
+  const lost = mm.mlockBatch?.unlocked?.get(folio) === ownerOf(phys, folio);
   if (!lost) mlockFolio(phys, folio);
   wait(mm, folio);
 }
@@ -65,7 +65,8 @@ export function munlockMapped(mm: Mm, pfn: number): void {
   munlockFolio(phys, folio);
   // An anonymous page that comes back is a new one.
   if (was && !testFlag(phys, folio, PG_MLOCKED) && !folioTestAnon(phys, folio)) {
-    mm.mlockBatch?.unlocked.set(folio, ownerOf(phys, folio));
+    const batch = mm.mlockBatch;
+    if (batch !== null) (batch.unlocked ??= new Map()).set(folio, ownerOf(phys, folio));
   }
   wait(mm, folio);
 }
@@ -74,7 +75,7 @@ export function munlockMapped(mm: Mm, pfn: number): void {
 function wait({ memory, mlockBatch }: Mm, folio: number): void {
   if (mlockBatch === null || (++mlockBatch.waiting < PAGEVEC_SIZE && !folioTestLarge(memory.phys, folio))) return;
   mlockBatch.waiting = 0;
-  mlockBatch.unlocked.clear();
+  mlockBatch.unlocked = null;
 }
 
 function ownerOf(phys: Phys, folio: number): number {

@@ -130,12 +130,11 @@ function* mapRegion(
 ): Task<number> {
   const { memory, vmas } = mm;
   // What is replaced does not count twice.
-  const replaced = vmasIn(vmas, at, at + size).reduce(
-    (sum, vma) => sum + Math.min(vma.end, at + size) - Math.max(vma.start, at),
-    0,
-  );
+  let replaced = 0;
+  const there = vmasIn(vmas, at, at + size);
+  for (const vma of there) replaced += Math.min(vma.end, at + size) - Math.max(vma.start, at);
   if (!mayExpandVm(mm, flags, (size - replaced) * vmas.pagesPerByte)) return -ENOMEM;
-  const cleared = yield* clearRegion(mm, at, at + size);
+  const cleared = there.length === 0 ? there : yield* clearRegion(mm, at, at + size);
   if (typeof cleared === 'number') return cleared;
   if (file !== null && file.inode.device !== null && (flags & VM_SYNC) !== 0) {
     forgetVmas(mm, cleared);

@@ -57,17 +57,15 @@ function* protectRange(mm: Mm, start: number, end: number, rights: number, grows
     if (first.start > start) return -ENOMEM;
     if (grows === PROT_GROWSUP) return -EINVAL;
   }
-  while (at < end) {
-    const vma = findVma(mm.vmas, at);
+  for (let vma: Vma | null = first; ; vma = findVma(mm.vmas, at)) {
     if (vma === null || vma.start > at) return -ENOMEM;
     const to = Math.min(end, vma.end);
     const flags = (vma.flags & ~VM_ACCESS_FLAGS) | (rights & VM_ACCESS_FLAGS);
     if ((flags & ~(flags >> MAY_SHIFT) & VM_ACCESS_FLAGS) !== 0) return -EACCES;
     const error = yield* protectVma(mm, vma, at, to, flags);
-    if (error !== 0) return error;
+    if (error !== 0 || to === end) return error;
     at = to;
   }
-  return 0;
 }
 
 /** One VMA's part (mprotect_fixup). */

@@ -6,7 +6,7 @@ import { ENOMEM, EPERM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { freePageTables, mlockRange, unlinkFileVma, vmaSplit, zapPageRange } from '@mmkit/aspace/sched';
-import { closeVma, eraseVmas, mapCountAllows, VM_LOCKED, vmaLookup, vmasIn, vmaIsSealed } from '@mmkit/vma';
+import { closeVma, eraseVmas, mapCountAllows, VM_LOCKED, vmasIn, vmaIsSealed } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { neighbours } from './neighbours.ts';
 
@@ -32,25 +32,24 @@ export function forgetVmas(mm: Mm, gone: readonly Vma[]): void {
  * place; or an error of `unmapRegion`.
  */
 export function* clearRegion(mm: Mm, start: number, end: number): Task<Vma[] | number> {
-  const first = vmaLookup(mm.vmas, start);
-  const last = vmaLookup(mm.vmas, end - 1);
-  // Only a hole in the middle of one VMA makes more of them than there were.
-  if (first !== null && first === last && first.start < start && first.end > end && !mapCountAllows(mm.vmas, 1))
-    return -ENOMEM;
-  if (first !== null && first.start < start) {
+  const gone = vmasIn(mm.vmas, start, end);
+  if (gone.length === 0) return gone;
+  const first = gone[0]!;
+  if (first.start < start) {
+    // Only a hole in the middle of one VMA makes more of them than there were.
+    if (first.end > end && !mapCountAllows(mm.vmas, 1)) return -ENOMEM;
     if (vmaIsSealed(first)) return -EPERM;
     const upper = yield* vmaSplit(mm, first, start);
     if (typeof upper === 'number') return upper;
+    gone[0] = upper;
   }
   // As Linux: a sealed VMA further on is seen after the split, which stays.
-  for (const vma of vmasIn(mm.vmas, start, end)) {
+  for (const vma of gone) {
     if (vmaIsSealed(vma)) return -EPERM;
     if (vma.end <= end) continue;
     const upper = yield* vmaSplit(mm, vma, end);
     if (typeof upper === 'number') return upper;
   }
-  const gone = vmasIn(mm.vmas, start, end);
-  if (gone.length === 0) return gone;
   mm.hiwaterVm = Math.max(mm.hiwaterVm, mm.vmas.totalPages);
   const from = gone[0]!.start;
   const to = gone[gone.length - 1]!.end;

@@ -8,7 +8,7 @@ import type { VmaTraits } from './merge.ts';
 import type { VmaPlan, VmaStep } from './plan.ts';
 import { planSplit } from './plan.ts';
 import type { VmaTree } from './vma-tree.ts';
-import { eraseVma, insertVma, replaceVmas, resizeVma } from './vma-tree.ts';
+import { eraseVma, linkVma, replaceVmas, resizeVma } from './vma-tree.ts';
 import type { Vma } from './vma.ts';
 
 /**
@@ -19,8 +19,11 @@ import type { Vma } from './vma.ts';
 export function applyVmaPlan(plan: VmaPlan): void {
   const { tree, version, steps } = plan;
   if (tree.ranges.version !== version) throw new InvariantError('PLAN_STALE', 'the tree has changed since');
-  for (const step of steps) if (step.kind === 'mark') mark(step.vma, step.marks);
-  const moves = steps.filter((step) => step.kind !== 'mark');
+  const moves: VmaMove[] = [];
+  for (const step of steps) {
+    if (step.kind === 'mark') mark(step.vma, step.marks);
+    else moves.push(step);
+  }
   if (moves.length === 1) moveOne(tree, moves[0]!);
   else if (moves.length > 1) moveSeveral(tree, moves);
   for (const step of steps) if (step.kind === 'insert' && step.from !== null) openVma(step.vma);
@@ -39,14 +42,15 @@ function mark(vma: Vma, marks: VmaTraits): void {
 type VmaMove = Exclude<VmaStep, { readonly kind: 'mark' }>;
 
 function moveOne(tree: VmaTree, move: VmaMove): void {
-  if (move.kind === 'insert') insertVma(tree, move.vma);
+  if (move.kind === 'insert') linkVma(tree, move.vma);
   else if (move.kind !== 'resize') eraseVma(tree, move.vma);
   else resizeVma(tree, move.vma, move.start, move.end);
 }
 
-/** What the moves come to: in the span they touch, VMAs with the bounds that each has in the end. */
+/** What the moves come to: in the span they touch, VMAs with the bounds that each has in the end: four or fewer. */
 function moveSeveral(tree: VmaTree, moves: readonly VmaMove[]): void {
-  const last = new Map<Vma, RangeEntry<Vma>>();
+  const scale = tree.pagesPerByte;
+  const list: RangeEntry<Vma>[] = [];
   let low = Infinity;
   let high = 0;
   for (const move of moves) {
@@ -54,11 +58,22 @@ function moveSeveral(tree: VmaTree, moves: readonly VmaMove[]): void {
     const { start, end } = kind === 'resize' ? move : vma;
     low = Math.min(low, start, vma.start);
     high = Math.max(high, end, vma.end);
-    if (kind === 'remove' || kind === 'clear') last.delete(vma);
-    else last.set(vma, { start, end, value: vma });
+    const known = list.findIndex(({ value }) => value === vma);
+    const gone = kind === 'remove' || kind === 'clear';
+    const entry = { start: start * scale, end: end * scale, value: vma };
+    // No VMA moves over another, so what is in the list has its place there.
+    if (known >= 0 && gone) list.splice(known, 1);
+    else if (known >= 0) list[known] = entry;
+    else if (!gone) enter(list, entry);
   }
-  const list = [...last.values()].sort((a, b) => a.start - b.start);
   replaceVmas(tree, low, high, list);
+}
+
+/** Puts an entry into a list in the order of their starts. */
+function enter(list: RangeEntry<Vma>[], entry: RangeEntry<Vma>): void {
+  let i = list.push(entry) - 1;
+  for (; i > 0 && list[i - 1]!.start > entry.start; i--) list[i] = list[i - 1]!;
+  list[i] = entry;
 }
 
 /**

@@ -6,8 +6,9 @@
  * leaf's edge. Linux: mas_store and mas_erase. No locking: the owner's lock, for writing.
  */
 import { InvariantError, checkInteger } from '@mmkit/base';
+import type { RangeEntry } from './cursor.ts';
 import type { RangePool } from './node.ts';
-import { MIN_FILL, NO_END, SHIFT, WIDTH } from './node.ts';
+import { MIN_FILL, NO_END, SHIFT, WIDTH, clearSlots } from './node.ts';
 import { nodeOn, own, pathTo, repair, widen } from './path.ts';
 import { emptyRow, pushSlot, splice } from './splice.ts';
 import type { RangeTree } from './tree.ts';
@@ -119,11 +120,7 @@ function slotOf<V>(tree: RangeTree<V>, path: number[], start: number): number {
 function openSlot<V>(pool: RangePool<V>, at: number, start: number, end: number, value: V): void {
   const { ends, starts, slots, counts } = pool;
   const index = at >> SHIFT;
-  for (let s = index * WIDTH + counts[index]!; s > at; s--) {
-    ends[s] = ends[s - 1]!;
-    starts[s] = starts[s - 1]!;
-    slots[s] = slots[s - 1]!;
-  }
+  moveSlots(pool, at, index * WIDTH + counts[index]!, 1);
   ends[at] = end;
   starts[at] = start;
   slots[at] = value;
@@ -132,15 +129,53 @@ function openSlot<V>(pool: RangePool<V>, at: number, start: number, end: number,
 
 /** Takes slot `at` out of a leaf. */
 function closeSlot<V>(pool: RangePool<V>, at: number): void {
-  const { ends, starts, slots, counts } = pool;
+  const { ends, slots, counts } = pool;
   const index = at >> SHIFT;
   const last = index * WIDTH + counts[index]! - 1;
-  for (let s = at; s < last; s++) {
-    ends[s] = ends[s + 1]!;
-    starts[s] = starts[s + 1]!;
-    slots[s] = slots[s + 1]!;
-  }
+  moveSlots(pool, at + 1, last + 1, -1);
   ends[last] = NO_END;
   slots[last] = null;
   counts[index] = counts[index]! - 1;
+}
+
+/**
+ * Puts `list` in place of the first `removed` slots at the end of a path, in a leaf that can hold it, and tells the nodes
+ * above.
+ */
+export function changeSlots<V>(
+  tree: RangeTree<V>,
+  path: number[],
+  removed: number,
+  list: readonly RangeEntry<V>[],
+): void {
+  own(tree, path);
+  const { pool } = tree;
+  const { ends, starts, slots, counts } = pool;
+  const at = path[0]!;
+  const node = at - (at % WIDTH);
+  const count = counts[node >> SHIFT]!;
+  const shift = list.length - removed;
+  moveSlots(pool, at + removed, node + count, shift);
+  if (shift < 0) clearSlots(pool, node, count + shift);
+  counts[node >> SHIFT] = count + shift;
+  list.forEach((entry, i) => {
+    starts[at + i] = entry.start;
+    ends[at + i] = entry.end;
+    slots[at + i] = entry.value;
+  });
+  const to = at + list.length;
+  if (at === node || to === node + count + shift) return repair(tree, path, 1);
+  let hole = 0;
+  for (let s = at; s <= to; s++) hole = Math.max(hole, starts[s]! - ends[s - 1]!);
+  widen(tree, path, hole);
+}
+
+/** Moves the slots from `from` to before `last` of a leaf up or down by `shift`. */
+function moveSlots<V>({ ends, starts, slots }: RangePool<V>, from: number, last: number, shift: number): void {
+  const step = shift > 0 ? -1 : 1;
+  for (let s = shift > 0 ? last - 1 : from, left = last - from; left > 0; s += step, left--) {
+    ends[s + shift] = ends[s]!;
+    starts[s + shift] = starts[s]!;
+    slots[s + shift] = slots[s]!;
+  }
 }

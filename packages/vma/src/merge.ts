@@ -42,8 +42,18 @@ export function vmaTraits(of: VmaTraits): VmaTraits {
  * anonymous memory.
  */
 export function newTraits(flags: number, pgoff: number, file: object | null = null, flagsHigh: number = 0): VmaTraits {
-  const marks = { policy: null, uffdCtx: null, anonName: null };
-  return { flags, flagsHigh, pgoff, file, ops: null, anonVma: null, anonChain: 0, ...marks };
+  return {
+    flags,
+    flagsHigh,
+    pgoff,
+    file,
+    ops: null,
+    anonVma: null,
+    anonChain: 0,
+    policy: null,
+    uffdCtx: null,
+    anonName: null,
+  };
 }
 
 /** The neighbours that can take a range in; both: the three become one. */
@@ -59,8 +69,18 @@ export interface MergePlan {
  * before, as it is when the one after has `ops.close`. Whatever the tree holds inside the range does not matter.
  */
 export function planMerge(tree: VmaTree, start: number, end: number, traits: VmaTraits): MergePlan {
-  const before = start === 0 ? null : findVma(tree, start - 1);
-  const after = findVma(tree, end);
+  return mergeWith(tree, start === 0 ? null : findVma(tree, start - 1), findVma(tree, end), start, end, traits);
+}
+
+/** The same when `before` is the only VMA that can end at `start`, and `after` the only one that can start at `end`. */
+export function mergeWith(
+  tree: VmaTree,
+  before: Vma | null,
+  after: Vma | null,
+  start: number,
+  end: number,
+  traits: VmaTraits,
+): MergePlan {
   const pages = (end - start) * tree.pagesPerByte;
   const prev = before !== null && before.end === start && endsAt(tree, before, traits.pgoff) ? before : null;
   const next = after !== null && after.start === end && traits.pgoff + pages === after.pgoff ? after : null;

@@ -5,11 +5,12 @@
  * planning to applying. Unlike Linux nothing can fail for want of memory.
  */
 import { ENOMEM, InvariantError, checkInteger } from '@mmkit/base';
+import { createRangeCursor, nextRange, seekRange } from './cursor.ts';
 import { VM_SPECIAL } from './flags.ts';
 import type { VmaMarks, VmaTraits } from './merge.ts';
-import { VM_STICKY, planMerge, vmaTraits } from './merge.ts';
+import { VM_STICKY, mergeWith, planMerge, vmaTraits } from './merge.ts';
 import type { VmaTree } from './vma-tree.ts';
-import { checkPageAddress, checkPresent, findVmaIntersection, mapCountAllows, vmasIn } from './vma-tree.ts';
+import { checkPageAddress, checkPresent, findVmaIntersection, mapCountAllows, nextVma, prevVma } from './vma-tree.ts';
 import { Vma } from './vma.ts';
 
 /** One change of one VMA. In the order given no two VMAs ever overlap. Bounds in bytes. */
@@ -93,19 +94,31 @@ function planAt(
   checkPageAddress('end', end, tree.pageSize);
   checkInteger('end', end, start + tree.pageSize, tree.taskSize);
   checkInteger('traits.pgoff', traits.pgoff, 0, Number.MAX_SAFE_INTEGER);
-  const there = vmasIn(tree, start, end);
-  const known = (vma: Vma, i: number): boolean => vma === cleared[i] && vma.start >= start && vma.end <= end;
-  if (there.length !== cleared.length || !there.every(known)) {
-    throw new InvariantError('VMA_OVERLAP', `something is mapped from ${start} to ${end} already`);
+  const steps: VmaStep[] = [];
+  const cursor = createRangeCursor(tree.ranges);
+  seekRange(cursor, start * tree.pagesPerByte - 1);
+  const before = cursor.value !== null && cursor.value.end === start ? cursor.value : null;
+  if (before !== null) nextRange(cursor);
+  for (const vma of cleared) {
+    if (vma !== cursor.value || vma.start < start || vma.end > end) throw occupied(start, end);
+    steps.push({ kind: 'clear', vma });
+    nextRange(cursor);
   }
-  const clears = cleared.map((vma): VmaStep => ({ kind: 'clear', vma }));
-  const { prev, next } = planMerge(tree, start, end, traits);
+  const after = cursor.value;
+  if (after !== null && after.start < end) throw occupied(start, end);
+  const { prev, next } = mergeWith(tree, before, after, start, end, traits);
   const to = prev ?? next;
   if (to === null) {
     const vma = vmaOf(start, end, traits);
-    return planOf(tree, 'new', [...clears, { kind: 'insert', vma, from }], vma);
+    steps.push({ kind: 'insert', vma, from });
+    return planOf(tree, 'new', steps, vma);
   }
-  return planOf(tree, caseOf(prev, next), join(to, prev, next, start, end, traits, clears), to);
+  join(steps, to, prev, next, start, end, traits);
+  return planOf(tree, caseOf(prev, next), steps, to);
+}
+
+function occupied(start: number, end: number): InvariantError {
+  return new InvariantError('VMA_OVERLAP', `something is mapped from ${start} to ${end} already`);
 }
 
 /**
@@ -128,12 +141,25 @@ export function planModify(
   checkPageAddress('end', end, tree.pageSize);
   checkInteger('start', start, vma.start, vma.end - tree.pageSize);
   checkInteger('end', end, start + tree.pageSize, vma.end);
-  const pgoff = pgoffAt(tree, vma, start);
-  const traits = { ...vmaTraits(vma), flags: flags | 0, flagsHigh: flagsHigh | 0, pgoff, policy, uffdCtx, anonName };
+  const { file, ops, anonVma, anonChain } = vma;
+  const traits: VmaTraits = {
+    flags: flags | 0,
+    flagsHigh: flagsHigh | 0,
+    pgoff: pgoffAt(tree, vma, start),
+    file,
+    ops,
+    anonVma,
+    anonChain,
+    policy,
+    uffdCtx,
+    anonName,
+  };
   const whole = vma.start === start && vma.end === end;
   // A VMA whose file must be told of its end does not silently vanish into another.
   const stays = whole && vma.ops?.close !== undefined;
-  const { prev, next } = stays ? { prev: null, next: null } : planMerge(tree, start, end, traits);
+  const before = stays || start > vma.start ? null : prevVma(tree, vma);
+  const after = stays || end < vma.end ? null : nextVma(tree, vma);
+  const { prev, next } = mergeWith(tree, before, after, start, end, traits);
   const to = prev ?? next;
   if (to === null) return planApart(tree, vma, start, end, traits);
   // The range leaves its VMA before another takes it in.
@@ -143,7 +169,9 @@ export function planModify(
       ? { kind: 'resize', vma, start: end, end: vma.end }
       : { kind: 'resize', vma, start: vma.start, end: start };
   const kind = whole ? caseOf(prev, next) : prev !== null ? 'partial left' : 'partial right';
-  return planOf(tree, kind, join(to, prev, next, start, end, traits, [leaves]), to);
+  const steps = [leaves];
+  join(steps, to, prev, next, start, end, traits);
+  return planOf(tree, kind, steps, to);
 }
 
 /** [start, end) of `vma` gets the traits as a VMA of its own. */
@@ -208,7 +236,9 @@ export function planExpand(tree: VmaTree, vma: Vma, start: number, end: number):
   const traits = { ...vmaTraits(vma), pgoff: pgoffAt(tree, vma, vma.end), anonChain: 0 };
   const { prev, next } = planMerge(tree, vma.end, end, traits);
   const also = prev === vma ? next : null;
-  return planOf(tree, also === null ? 'expand' : 'both', join(vma, vma, also, start, end, traits, []), vma);
+  const steps: VmaStep[] = [];
+  join(steps, vma, vma, also, start, end, traits);
+  return planOf(tree, also === null ? 'expand' : 'both', steps, vma);
 }
 
 /** Puts the steps of a cut of `vma` at `address` down; `from` is what it was before earlier ones. The upper part. */
@@ -224,27 +254,35 @@ function splitError(tree: VmaTree, vma: Vma, address: number, more: number): num
   return vma.ops?.maySplit?.(vma, address) ?? 0;
 }
 
-/** `to` takes [start, end) in after `before` is done; when both neighbours do, the one after goes. */
+/** Puts down how `to` takes [start, end) in; when both neighbours do, the one after goes. */
 function join(
+  steps: VmaStep[],
   to: Vma,
   prev: Vma | null,
   next: Vma | null,
   start: number,
   end: number,
   traits: VmaTraits,
-  before: VmaStep[],
-): VmaStep[] {
-  const all = prev !== null && next !== null ? [to, traits, next] : [to, traits];
+): void {
+  const gone = prev === null ? null : next;
   // What is merged has the anon_vma that one side had, and the sticky flags of all.
-  const { anonVma, anonChain } = all.find((side) => side.anonVma !== null) ?? to;
-  const flags = all.reduce((sum, side) => sum | (side.flags & VM_STICKY), to.flags);
-  const steps: VmaStep[] = [
-    ...before,
-    { kind: 'mark', vma: to, marks: { ...vmaTraits(to), flags, anonVma, anonChain } },
-  ];
-  if (prev !== null && next !== null) steps.push({ kind: 'remove', vma: next });
+  const other = traits.anonVma !== null ? traits : gone;
+  const rooted = to.anonVma === null && other !== null && other.anonVma !== null ? other : to;
+  const marks: VmaTraits = {
+    flags: to.flags | ((traits.flags | (gone?.flags ?? 0)) & VM_STICKY),
+    flagsHigh: to.flagsHigh,
+    pgoff: to.pgoff,
+    file: to.file,
+    ops: to.ops,
+    anonVma: rooted.anonVma,
+    anonChain: rooted.anonChain,
+    policy: to.policy,
+    uffdCtx: to.uffdCtx,
+    anonName: to.anonName,
+  };
+  steps.push({ kind: 'mark', vma: to, marks });
+  if (gone !== null) steps.push({ kind: 'remove', vma: gone });
   steps.push({ kind: 'resize', vma: to, start: Math.min(to.start, start), end: next === null ? end : next.end });
-  return steps;
 }
 
 function caseOf(prev: Vma | null, next: Vma | null): VmaCase {

@@ -6,8 +6,10 @@
 import { checkInteger } from '@mmkit/base';
 import type { RangeEntry } from './cursor.ts';
 import { rangesIn } from './cursor.ts';
-import { checkValue, overlap } from './edit.ts';
-import { pathTo } from './path.ts';
+import { changeSlots, checkValue, overlap } from './edit.ts';
+import type { RangePool } from './node.ts';
+import { MIN_FILL, SHIFT, WIDTH } from './node.ts';
+import { nodeOn, pathTo } from './path.ts';
 import type { Row } from './splice.ts';
 import { emptyRow, pushSlot, splice } from './splice.ts';
 import type { RangeTree } from './tree.ts';
@@ -28,27 +30,53 @@ export function replaceRanges<V>(
   checkChangeable(tree);
   checkInteger('start', start, 0, Number.MAX_SAFE_INTEGER - 1);
   checkInteger('end', end, start + 1, Number.MAX_SAFE_INTEGER);
-  const row = checkedRow(list, start, end);
-  const gone = rangesIn(tree, start, end);
+  checkList(list, start, end);
+  const { pool, height } = tree;
+  const path = pathTo(tree, start);
+  const first = path[0]!;
+  const node = nodeOn(tree, path, 0);
+  const last = node + pool.counts[node >> SHIFT]!;
+  let s = first;
+  while (s < last && pool.starts[s]! < end) s++;
+  // Else more of them may be in the next leaf; behind the last slot is the place after all ranges only.
+  const inLeaf = s < last || first === last || pool.ends[last - 1]! >= end || height === 0;
+  const gone = inLeaf ? entriesOf(pool, first, s) : rangesIn(tree, start, end);
   const partly = gone.length > 0 && (gone[0]!.start < start || gone[gone.length - 1]!.end > end);
   if (partly) throw overlap(start, end);
   if (gone.length === 0 && list.length === 0) return gone;
-  const left = pathTo(tree, start).slice();
-  splice(tree, left, pathTo(tree, end), row);
+  const count = last - node + list.length - gone.length;
+  if (inLeaf && count <= WIDTH && (count >= MIN_FILL || height === 0)) changeSlots(tree, path, gone.length, list);
+  else splice(tree, path.slice(), pathTo(tree, end), rowOf(list));
   tree.size += list.length - gone.length;
   tree.version++;
   return gone;
 }
 
-function checkedRow<V>(list: readonly RangeEntry<V>[], start: number, end: number): Row<V> {
+function entriesOf<V>({ starts, ends, slots }: RangePool<V>, from: number, to: number): RangeEntry<V>[] {
+  const list: RangeEntry<V>[] = [];
+  for (let s = from; s < to; s++) list.push({ start: starts[s]!, end: ends[s]!, value: slots[s] as V });
+  return list;
+}
+
+function rowOf<V>(list: readonly RangeEntry<V>[]): Row<V> {
   const row = emptyRow<V>();
-  let low = start;
-  list.forEach((entry, i) => {
-    checkInteger(`list[${i}].start`, entry.start, low, end - 1);
-    checkInteger(`list[${i}].end`, entry.end, entry.start + 1, end);
-    checkValue(`list[${i}].value`, entry.value);
-    pushSlot(row, entry.start, entry.end, 0, entry.value);
-    low = entry.end;
-  });
+  for (const { start, end, value } of list) pushSlot(row, start, end, 0, value);
   return row;
+}
+
+function checkList<V>(list: readonly RangeEntry<V>[], start: number, end: number): void {
+  let low = start;
+  for (let i = 0; i < list.length; i++) {
+    const entry = list[i]!;
+    checkBound(i, 'start', entry.start, low, end - 1);
+    checkBound(i, 'end', entry.end, entry.start + 1, end);
+    if (entry.value === null) checkValue(`list[${i}].value`, entry.value);
+    low = entry.end;
+  }
+}
+
+/** The name is made only for who is told of it. */
+function checkBound(i: number, bound: string, value: number, min: number, max: number): void {
+  const inside = Number.isSafeInteger(value) && value >= min && value <= max;
+  if (!inside) checkInteger(`list[${i}].${bound}`, value, min, max);
 }

@@ -1,10 +1,10 @@
 /**
  * Replaces a stretch of the tree's slots by others, level by level from the leaves: where an insert or an erase does not
- * fit in its leaf, and where a span is replaced by several ranges in one step. Of each level only the outer two nodes of
- * the stretch are looked at; what lies between them is dropped whole. What they keep and what is new is dealt evenly to
- * as few new nodes as hold it, with a neighbour's slots if it would be too little for one. It ends at the first node that
- * can take the change in place. Linux: mas_wr_spanning_store, mas_spanning_rebalance. Time O(log n + k) for k new
- * ranges, the dropped ones paid for by their insertion.
+ * fit in its leaf, and where a span that is replaced in one step reaches over leaves or does not fit. Of each level only
+ * the outer two nodes of the stretch are looked at; what lies between them is dropped whole. What they keep and what is
+ * new is dealt evenly to as few new nodes as hold it, with a neighbour's slots if it would be too little for one. It
+ * ends at the first node that can take the change in place. Linux: mas_wr_spanning_store, mas_spanning_rebalance. Time
+ * O(log n + k) for k new ranges, the dropped ones paid for by their insertion.
  */
 import type { RangePool } from './node.ts';
 import { MIN_FILL, SHIFT, WIDTH, clearSlots, largestGap, lastEnd, retireNode, takeNode } from './node.ts';

@@ -5,7 +5,7 @@
  * view (view.ts).
  */
 import { InvariantError } from '@mmkit/base';
-import { RangePool, SHIFT, fetchValues, firstEndAbove, lastEnd } from './node.ts';
+import { RangePool, SHIFT, WIDTH, fetchValues, firstEndAbove, lastEnd } from './node.ts';
 
 /** A tree, or a view of one: then the writer never touches it. */
 export class RangeTree<V> {
@@ -79,6 +79,10 @@ export function slotBelow<V>(tree: RangeTree<V>, x: number): number {
     checkNumber(x);
     return -1;
   }
+  const above = slotAbove(tree, x);
+  if (above >= 0 && starts[above]! < x) return above;
+  if (above % WIDTH > 0) return above - 1;
+  // Behind the last range, or in the leaf before.
   let node = root;
   for (let level = tree.height; ; level--) {
     let s = node + counts[node >> SHIFT]! - 1;

@@ -117,11 +117,12 @@ export function prevVma(tree: VmaTree, vma: Vma): Vma | null {
 
 /** All VMAs with a byte in [start, end), in order: a list of its own, so the tree may change while it is walked. */
 export function vmasIn(tree: VmaTree, start: number, end: number): Vma[] {
-  checkAddress('start', start);
-  checkAddress('end', end);
-  const list: Vma[] = [];
+  const first = findVmaIntersection(tree, start, end);
+  if (first === null) return [];
+  const list = [first];
+  if (first.end >= end) return list;
   const cursor = createRangeCursor(tree.ranges);
-  seekRange(cursor, start * tree.pagesPerByte);
+  seekRange(cursor, first.end * tree.pagesPerByte);
   while (cursor.value !== null && cursor.value.start < end) {
     list.push(cursor.value);
     nextRange(cursor);
@@ -148,6 +149,12 @@ export function insertVma(tree: VmaTree, vma: Vma): void {
   if (vma.tree !== null) throw new InvariantError('VMA_ATTACHED', `${describe(vma)} is in a tree already`);
   const other = findVmaIntersection(tree, start, end);
   if (other !== null) throw new InvariantError('VMA_OVERLAP', `${describe(vma)} overlaps ${describe(other)}`);
+  linkVma(tree, vma);
+}
+
+/** Adds a VMA, which is in no tree, where nothing is and one may be. */
+export function linkVma(tree: VmaTree, vma: Vma): void {
+  const { start, end } = vma;
   insertRange(tree.ranges, start * tree.pagesPerByte, end * tree.pagesPerByte, vma);
   vma.tree = tree;
   tree.totalPages += (end - start) * tree.pagesPerByte;
@@ -170,9 +177,9 @@ export function resizeVma(tree: VmaTree, vma: Vma, start: number, end: number): 
   checkPageAddress('start', start, tree.pageSize);
   checkPageAddress('end', end, tree.pageSize);
   checkInteger('end', end, start + tree.pageSize, tree.taskSize);
-  for (const other of vmasIn(tree, start, end)) {
-    if (other !== vma) throw new InvariantError('VMA_OVERLAP', `${describe(vma)} would overlap ${describe(other)}`);
-  }
+  const below = start < vma.start ? findVmaIntersection(tree, start, Math.min(end, vma.start)) : null;
+  const other = below ?? (end > vma.end ? findVmaIntersection(tree, Math.max(start, vma.end), end) : null);
+  if (other !== null) throw new InvariantError('VMA_OVERLAP', `${describe(vma)} would overlap ${describe(other)}`);
   const scale = tree.pagesPerByte;
   const pgoff = vma.pgoff + (start - vma.start) * scale;
   checkInteger('pgoff', pgoff, 0, Number.MAX_SAFE_INTEGER);
@@ -195,23 +202,22 @@ export function eraseVmas(tree: VmaTree, start: number, end: number): void {
 }
 
 /**
- * Puts `list`, bounds in bytes and in order, in place of all VMAs in [start, end), in one step. A VMA of the list that was
- * there gets these bounds, and its `pgoff` moves with its start; one that is in the list alone comes into the tree. The
+ * Puts `list`, bounds in pages and in order, in place of all VMAs in [start, end), bytes, in one step. A VMA of the list that
+ * was there gets these bounds, and its `pgoff` moves with its start; one that is in the list alone comes into the tree. The
  * caller has seen to it that bounds are right and no VMA lies partly in the span.
  */
 export function replaceVmas(tree: VmaTree, start: number, end: number, list: readonly RangeEntry<Vma>[]): void {
   const scale = tree.pagesPerByte;
-  const pages = list.map((entry) => ({ start: entry.start * scale, end: entry.end * scale, value: entry.value }));
-  for (const gone of replaceRanges(tree.ranges, start * scale, end * scale, pages)) {
+  for (const gone of replaceRanges(tree.ranges, start * scale, end * scale, list)) {
     gone.value.tree = null;
     tree.totalPages -= gone.end - gone.start;
   }
   for (const { start: first, end: last, value: vma } of list) {
-    vma.pgoff += (first - vma.start) * scale;
-    vma.start = first;
-    vma.end = last;
+    vma.pgoff += first - vma.start * scale;
+    vma.start = first * tree.pageSize;
+    vma.end = last * tree.pageSize;
     vma.tree = tree;
-    tree.totalPages += (last - first) * scale;
+    tree.totalPages += last - first;
   }
 }
 
