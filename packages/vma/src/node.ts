@@ -173,8 +173,25 @@ export function clearSlots<V>(pool: RangePool<V>, node: number, count: number): 
   counts[node >> SHIFT] = count;
 }
 
-/** The first slot from `s` whose end is above `x`: there must be one in the node. By lines of eight, then in the line. */
-export function firstEndAbove(ends: number[], s: number, x: number): number {
+/**
+ * The first slot of a node whose end is above `x`: there must be one. Lines of eight that end at or below `x` are counted,
+ * then slots of the line: no branch depends on `x`, so none is mispredicted.
+ */
+export function firstEndAbove(ends: number[], node: number, x: number): number {
+  // biome-ignore format: seven of eight lines
+  const lines =
+    +(ends[node + 7]! <= x) + +(ends[node + 15]! <= x) + +(ends[node + 23]! <= x) + +(ends[node + 31]! <= x) +
+    +(ends[node + 39]! <= x) + +(ends[node + 47]! <= x) + +(ends[node + 55]! <= x);
+  const s = node + (lines << 3);
+  // biome-ignore format: seven of eight slots
+  return s +
+    +(ends[s]! <= x) + +(ends[s + 1]! <= x) + +(ends[s + 2]! <= x) + +(ends[s + 3]! <= x) +
+    +(ends[s + 4]! <= x) + +(ends[s + 5]! <= x) + +(ends[s + 6]! <= x);
+}
+
+/** The same, step by step, for a node whose lines are far away: guessing how far it goes, the processor need not wait. */
+export function farEndAbove(ends: number[], node: number, x: number): number {
+  let s = node;
   while (ends[s + 7]! <= x) s += 8;
   while (ends[s]! <= x) s++;
   return s;
@@ -182,15 +199,15 @@ export function firstEndAbove(ends: number[], s: number, x: number): number {
 
 /**
  * Asks for a leaf's values, before its ends have been searched: in a large tree the lines of both are far away, and so
- * they come together (saves a tenth of a lookup). No slot is undefined.
+ * they come together (saves a tenth of a lookup). For the first 48 slots: few leaves are fuller. No slot is undefined.
  */
 export function fetchValues<V>({ slots }: RangePool<V>, leaf: number): void {
-  for (let s = leaf + 4; s < leaf + WIDTH; s += 8) if (slots[s] === undefined) throw notANode();
+  for (let s = leaf + 4; s < leaf + 48; s += 8) if (slots[s] === undefined) throw notANode();
 }
 
 /** The same of a leaf's starts, which a change moves as well. No start is negative. */
 export function fetchStarts<V>({ starts }: RangePool<V>, leaf: number): void {
-  for (let s = leaf + 4; s < leaf + WIDTH; s += 8) if (starts[s]! < 0) throw notANode();
+  for (let s = leaf + 4; s < leaf + 48; s += 8) if (starts[s]! < 0) throw notANode();
 }
 
 function notANode(): InvariantError {

@@ -5,7 +5,7 @@
  * view (view.ts).
  */
 import { InvariantError } from '@mmkit/base';
-import { RangePool, SHIFT, WIDTH, fetchValues, firstEndAbove, lastEnd } from './node.ts';
+import { RangePool, SHIFT, WIDTH, farEndAbove, fetchValues, firstEndAbove, lastEnd } from './node.ts';
 
 /** A tree, or a view of one: then the writer never touches it. */
 export class RangeTree<V> {
@@ -67,7 +67,7 @@ export function slotAbove<V>(tree: RangeTree<V>, x: number): number {
   let s = root;
   for (let level = tree.height; level > 0; level--) s = slots[firstEndAbove(ends, s, x)] as number;
   if (tree.height > 1) fetchValues(pool, s);
-  return firstEndAbove(ends, s, x);
+  return farEndAbove(ends, s, x);
 }
 
 /** The slot of the last range whose start is below `x`, −1 if there is none. */
