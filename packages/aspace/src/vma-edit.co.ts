@@ -69,13 +69,14 @@ export function* vmaSplit(mm: Mm, vma: Vma, address: number): Task<Vma | number>
 /** The plan's target, or its error. All VMAs of a plan that change place map the same file, but those cleared. */
 function* carryOut(mm: Mm, plan: VmaPlan): Task<Vma | number> {
   const { steps } = plan;
+  let moved: Vma | null = null;
   for (const step of steps) {
+    if (step.kind !== 'mark' && step.kind !== 'clear') moved ??= step.vma;
     if (step.kind !== 'resize') continue;
     if (step.start > step.vma.start) yield* splitHugePmdAt(mm, step.start);
     if (step.end < step.vma.end) yield* splitHugePmdAt(mm, step.end);
   }
-  const moved = steps.find((step) => step.kind !== 'mark' && step.kind !== 'clear');
-  const inode = moved === undefined ? null : vmaInode(moved.vma);
+  const inode = moved === null ? null : vmaInode(moved);
   if (inode === null) {
     applyVmaPlan(plan);
     return plan.target ?? plan.error;

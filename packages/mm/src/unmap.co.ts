@@ -6,7 +6,7 @@ import { ENOMEM, EPERM } from '@mmkit/base';
 import type { Task } from '@mmkit/base';
 import { Mm } from '@mmkit/aspace';
 import { freePageTables, mlockRange, unlinkFileVma, vmaSplit, zapPageRange } from '@mmkit/aspace/sched';
-import { closeVma, eraseVmas, mapCountAllows, VM_LOCKED, vmasIn, vmaIsSealed } from '@mmkit/vma';
+import { closeVma, eraseVma, eraseVmas, mapCountAllows, VM_LOCKED, vmasIn, vmaIsSealed } from '@mmkit/vma';
 import type { Vma } from '@mmkit/vma';
 import { neighbours } from './neighbours.ts';
 
@@ -23,7 +23,8 @@ export function* unmapRegion(mm: Mm, start: number, end: number): Task<number> {
 
 /** Takes the VMAs that `clearRegion` gave out of the tree. */
 export function forgetVmas(mm: Mm, gone: readonly Vma[]): void {
-  if (gone.length > 0) eraseVmas(mm.vmas, gone[0]!.start, gone[gone.length - 1]!.end);
+  if (gone.length === 1) eraseVma(mm.vmas, gone[0]!);
+  else if (gone.length > 1) eraseVmas(mm.vmas, gone[0]!.start, gone[gone.length - 1]!.end);
 }
 
 /**

@@ -20,6 +20,7 @@ export function checkTree<V>(tree: RangeTree<V>): void {
   const nodes = new Set<number>();
   must(height === 0 || pool.counts[root >> SHIFT]! >= 2, 'an inner root has one child');
   const size = checkNode(pool, root, height, nodes);
+  must(tree.gap >= largestGap(pool, root, height === 0), 'a hole is longer than the longest');
   must(tree.size === size, `size is ${tree.size}, there are ${size} ranges`);
   if (tree.epoch >= 0) return;
   for (let view = pool.newest; view !== null; view = view.older) {

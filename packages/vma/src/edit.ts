@@ -2,14 +2,13 @@
  * Changes of the range tree: insert, erase, move a range's bounds. Each goes down to the one leaf concerned, decides
  * there whether the change is allowed (nothing is written before), and repairs the summaries on the way up. A leaf that
  * would get too many slots or too few is left to splice.ts. Inside a leaf an insert only shortens one hole, which needs no
- * word to the nodes above, and an erase only makes one longer; a summary is computed anew only if the change was at a
- * leaf's edge. Linux: mas_store and mas_erase. No locking: the owner's lock, for writing.
+ * word to the nodes above, and an erase only makes one longer; no summary is computed anew from all its slots. Linux: mas_store and mas_erase. No locking: the owner's lock, for writing.
  */
 import { InvariantError, checkInteger } from '@mmkit/base';
 import type { RangeEntry } from './cursor.ts';
 import type { RangePool } from './node.ts';
-import { MIN_FILL, NO_END, SHIFT, WIDTH, clearSlots } from './node.ts';
-import { nodeOn, own, pathTo, repair, widen } from './path.ts';
+import { MIN_FILL, NO_END, SHIFT, WIDTH, clearSlots, longestHole } from './node.ts';
+import { nodeOn, own, pathTo, repair } from './path.ts';
 import { emptyRow, pushSlot, splice } from './splice.ts';
 import type { RangeTree } from './tree.ts';
 import { slotAbove, slotBelow } from './tree.ts';
@@ -38,7 +37,7 @@ export function insertRange<V>(tree: RangeTree<V>, start: number, end: number, v
   } else {
     own(tree, path);
     openSlot(pool, path[0]!, start, end, value);
-    if (s === node || s === node + count) repair(tree, path, 1);
+    if (s === node || s === node + count) repair(tree, path, 1, longestHole(pool, path[0]!, path[0]! + 1));
   }
   tree.size++;
   tree.version++;
@@ -60,12 +59,8 @@ export function eraseRange<V>(tree: RangeTree<V>, start: number): V {
     splice(tree, path, right, emptyRow<V>());
   } else {
     own(tree, path);
-    const s = path[0]!;
-    closeSlot(pool, s);
-    // NO_END: the last slot went, and the summaries change with it.
-    const inside = s % WIDTH > 0 && pool.ends[s] !== NO_END;
-    if (inside) widen(tree, path, pool.starts[s]! - pool.ends[s - 1]!);
-    else repair(tree, path, 1);
+    closeSlot(pool, path[0]!);
+    repair(tree, path, 1, longestHole(pool, path[0]!, path[0]!));
   }
   tree.size--;
   tree.version++;
@@ -93,7 +88,7 @@ export function resizeRange<V>(tree: RangeTree<V>, start: number, newStart: numb
   own(tree, path);
   pool.starts[path[0]!] = newStart;
   pool.ends[path[0]!] = newEnd;
-  repair(tree, path, 1);
+  repair(tree, path, 1, longestHole(pool, path[0]!, path[0]! + 1));
   tree.version++;
 }
 
@@ -163,11 +158,7 @@ export function changeSlots<V>(
     ends[at + i] = entry.end;
     slots[at + i] = entry.value;
   });
-  const to = at + list.length;
-  if (at === node || to === node + count + shift) return repair(tree, path, 1);
-  let hole = 0;
-  for (let s = at; s <= to; s++) hole = Math.max(hole, starts[s]! - ends[s - 1]!);
-  widen(tree, path, hole);
+  repair(tree, path, 1, longestHole(pool, at, at + list.length));
 }
 
 /** Moves the slots from `from` to before `last` of a leaf up or down by `shift`. */

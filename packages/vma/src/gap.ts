@@ -2,7 +2,8 @@
  * Search for a hole of the range tree, from below or from above, in O(log n): a child is entered only if its gap is long
  * enough. The limits can shorten such a hole at the edge of the span, so at most one entered child per level disappoints
  * for that. Any other does because a hole in it got shorter since: its gap is put right then, so each change makes a search
- * look in vain once at most on each level, and who fills a hole and frees it again pays nothing for it. Linux: mas_empty_area, mas_empty_area_rev; `findPlace` is vm_unmapped_area. No locking: the owner's
+ * look in vain once at most on each level, and who fills a hole and frees it again pays nothing for it. A length for which a
+ * search of the whole tree found nothing is remembered (`RangeTree.gap`). Linux: mas_empty_area, mas_empty_area_rev; `findPlace` is vm_unmapped_area. No locking: the owner's
  * lock, or a view.
  */
 import { checkInteger } from '@mmkit/base';
@@ -30,8 +31,11 @@ export interface PlaceWishes {
 export function findGap<V>(tree: RangeTree<V>, length: number, low: number, high: number): number {
   checkSpan(tree, length, low, high);
   const { pool, root, size } = tree;
-  const inside = gapAbove(pool, root, tree.height, length, low);
-  const from = inside >= 0 ? inside : size > 0 ? Math.max(low, lastEnd(pool, root)) : low;
+  const first = size > 0 ? pool.starts[root]! : Infinity;
+  if (first - low >= length) return low + length <= high ? low : -1;
+  const inside = length > tree.gap ? -1 : gapAbove(pool, root, tree.height, length, low);
+  if (inside < 0 && low <= first) tree.gap = Math.min(tree.gap, length - 1);
+  const from = inside >= 0 ? inside : Math.max(low, lastEnd(pool, root));
   // Candidates come in rising order: if the first does not end below `high`, none does.
   return from + length <= high ? from : -1;
 }
@@ -40,7 +44,10 @@ export function findGap<V>(tree: RangeTree<V>, length: number, low: number, high
 export function findGapFromTop<V>(tree: RangeTree<V>, length: number, low: number, high: number): number {
   checkSpan(tree, length, low, high);
   const { pool, root, size } = tree;
-  const inside = gapBelow(pool, root, tree.height, length, high);
+  const last = size > 0 ? lastEnd(pool, root) : 0;
+  if (high - last >= length) return high - length >= low ? high : -1;
+  const inside = length > tree.gap ? -1 : gapBelow(pool, root, tree.height, length, high);
+  if (inside < 0 && high >= last) tree.gap = Math.min(tree.gap, length - 1);
   const to = inside >= 0 ? inside : size > 0 ? Math.min(high, pool.starts[root]!) : high;
   return to - length >= low ? to : -1;
 }

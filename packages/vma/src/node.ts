@@ -219,6 +219,15 @@ export function lastEnd<V>(pool: RangePool<V>, node: number): number {
   return pool.ends[node + pool.counts[node >> SHIFT]! - 1]!;
 }
 
+/** The longest hole of a node that begins or ends at one of its slots from `from` to before `to`, 0 when there is none. */
+export function longestHole<V>({ starts, ends, counts }: RangePool<V>, from: number, to: number): number {
+  const node = from - (from % WIDTH);
+  const last = Math.min(to, node + counts[node >> SHIFT]! - 1);
+  let longest = 0;
+  for (let s = Math.max(from, node + 1); s <= last; s++) longest = Math.max(longest, starts[s]! - ends[s - 1]!);
+  return longest;
+}
+
 /** The largest hole between two ranges below `node` as its slots say, 0 when there is none. */
 export function largestGap<V>(pool: RangePool<V>, node: number, leaf: boolean): number {
   const { starts, ends, gaps } = pool;

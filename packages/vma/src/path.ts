@@ -3,7 +3,7 @@
  * nodes above it, and to copy those that a view sees. Linux: struct ma_state walks by parent pointers, which copied
  * nodes do not allow.
  */
-import { SHIFT, copyNode, fetchStarts, fetchValues, firstEndAbove, largestGap, lastEnd, retireNode } from './node.ts';
+import { SHIFT, copyNode, fetchStarts, fetchValues, firstEndAbove, lastEnd, longestHole, retireNode } from './node.ts';
 import type { RangeTree } from './tree.ts';
 import { childOf } from './tree.ts';
 
@@ -57,8 +57,11 @@ export function own<V>(tree: RangeTree<V>, path: number[]): void {
   }
 }
 
-/** Brings the summaries at `level` and above up to date, as far as they change. The nodes must be the tree's own. */
-export function repair<V>(tree: RangeTree<V>, path: number[], level: number): void {
+/**
+ * Brings the summaries at `level` and above up to date, as far as they change; below them `hole` is the longest that may be
+ * new. One that got shorter is left to gap.ts. The nodes must be the tree's own.
+ */
+export function repair<V>(tree: RangeTree<V>, path: number[], level: number, hole: number): void {
   const { pool, height } = tree;
   const { ends, starts, gaps } = pool;
   for (; level <= height; level++) {
@@ -66,20 +69,11 @@ export function repair<V>(tree: RangeTree<V>, path: number[], level: number): vo
     const child = childOf(pool, s);
     const start = starts[child]!;
     const end = lastEnd(pool, child);
-    const gap = largestGap(pool, child, level === 1);
-    if (starts[s] === start && ends[s] === end && gaps[s] === gap) return;
+    if (starts[s] === start && ends[s] === end && gaps[s]! >= hole) return;
     starts[s] = start;
     ends[s] = end;
-    gaps[s] = gap;
+    gaps[s] = Math.max(gaps[s]!, hole);
+    hole = Math.max(hole, longestHole(pool, s, s + 1));
   }
-}
-
-/** Tells the nodes above a leaf of a new hole in it. */
-export function widen<V>(tree: RangeTree<V>, path: number[], hole: number): void {
-  const { pool, height } = tree;
-  for (let level = 1; level <= height; level++) {
-    const s = path[level]!;
-    if (pool.gaps[s]! >= hole) return;
-    pool.gaps[s] = hole;
-  }
+  tree.gap = Math.max(tree.gap, hole);
 }

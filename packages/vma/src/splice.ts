@@ -59,7 +59,7 @@ export function splice<V>(tree: RangeTree<V>, left: number[], right: number[], r
     const fits = all.slots.length <= WIDTH && !short && (level === 0 || all.slots.length > 1);
     if (a === b && fits && pool.stamps[a >> SHIFT]! > pool.seen) {
       fillNode(pool, a, all, 0, all.slots.length);
-      repair(tree, left, level + 1);
+      repair(tree, left, level + 1, largestGap(pool, a, level === 0));
       done = true;
     } else {
       stretch.spent.push(a);
@@ -198,6 +198,7 @@ function fillNode<V>(pool: RangePool<V>, node: number, row: Row<V>, from: number
 /** Puts a root over the nodes of the old root's level, or finds it below them. */
 function plantRoot<V>({ tree, spent }: Stretch<V>, row: Row<V>): void {
   const { pool } = tree;
+  tree.gap = Infinity;
   while (row.slots.length > 1) {
     row = deal(pool, row, false);
     tree.height++;

@@ -15,6 +15,8 @@ export class RangeTree<V> {
   root: number;
   /** Levels above the leaves: 0 while the root is a leaf, possibly empty. */
   height: number;
+  /** No hole between two ranges is longer. Written by path.ts, splice.ts and gap.ts only. */
+  gap: number;
   /** Ranges in the tree. */
   size: number;
   /** Counts the changes, so that a cursor made stale by one can say so. */
@@ -32,6 +34,7 @@ export class RangeTree<V> {
     this.pool = pool;
     this.root = 0;
     this.height = 0;
+    this.gap = Infinity;
     this.size = 0;
     this.version = 0;
     this.epoch = epoch;

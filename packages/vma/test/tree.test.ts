@@ -14,6 +14,7 @@ import {
   prevRange,
   rangeBefore,
   rangeContaining,
+  replaceRanges,
   resizeRange,
   seekRange,
 } from '../src/index.ts';
@@ -169,6 +170,30 @@ describe('RangeTree holes', () => {
     }
   });
 
+  it('N.17: after a search in vain a hole is found wherever a range goes, shrinks or leaves several in its place', () => {
+    const full = createRangeTree<number>();
+    for (let i = 0; i < 5000; i++) insertRange(full, 10 * i, 10 * i + 10, i);
+    const found = (): number[] => [findGap(full, 4, 0, 50_000), findGapFromTop(full, 4, 0, 50_000)];
+    const changes: ((at: number) => void)[] = [
+      (at) => void eraseRange(full, at),
+      (at) => resizeRange(full, at, at + 4, at + 10),
+      (at) => void replaceRanges(full, at, at + 10, []),
+      (at) => void replaceRanges(full, at, at + 10, [{ start: at + 4, end: at + 10, value: 1 }]),
+    ];
+    // Every range of two leaves, whatever their edges are.
+    for (let at = 20_000; at < 21_000; at += 10) {
+      for (const change of changes) {
+        expect(found()).toEqual([-1, -1]);
+        expect(full.gap).toBe(3);
+        change(at);
+        checkTree(full);
+        expect(found()[0]).toBe(at);
+        expect(found()[1]).toBe(full.size === 5000 ? at + 4 : at + 10);
+        replaceRanges(full, at, at + 10, [{ start: at, end: at + 10, value: 1 }]);
+      }
+    }
+  });
+
   it('what lies before the first and after the last range is a hole within the limits', () => {
     const tree = createRangeTree<number>();
     insertRange(tree, 100, 200, 1);
@@ -234,6 +259,7 @@ describe('checkTree', () => {
     'a node with too few slots': (tree) => void (tree.pool.counts[child(tree, 1) / WIDTH] = 9),
     'a node with too many slots': (tree) => void (tree.pool.counts[tree.root / WIDTH] = WIDTH + 1),
     'an inner root with one child': (tree) => void (tree.pool.counts[tree.root / WIDTH] = 1),
+    'a longer hole than there is said to be': (tree) => void (tree.gap = 3),
     'a wrong size': (tree) => void tree.size++,
     'a value left in an unused slot': (tree) => void (tree.pool.slots[child(tree, 0) + WIDTH - 1] = 1),
     'an end left in an unused slot': (tree) => void (tree.pool.ends[child(tree, 0) + WIDTH - 1] = 1),
