@@ -19,13 +19,17 @@ import type { Vma } from './vma.ts';
 export function applyVmaPlan(plan: VmaPlan): void {
   const { tree, version, steps } = plan;
   if (tree.ranges.version !== version) throw new InvariantError('PLAN_STALE', 'the tree has changed since');
-  const moves: VmaMove[] = [];
+  let moves = 0;
+  let last: VmaMove | null = null;
   for (const step of steps) {
     if (step.kind === 'mark') mark(step.vma, step.marks);
-    else moves.push(step);
+    else {
+      last = step;
+      moves++;
+    }
   }
-  if (moves.length === 1) moveOne(tree, moves[0]!);
-  else if (moves.length > 1) moveSeveral(tree, moves);
+  if (moves > 1) moveSeveral(tree, steps);
+  else if (last !== null) moveOne(tree, last);
   for (const step of steps) if (step.kind === 'insert' && step.from !== null) openVma(step.vma);
 }
 
@@ -48,14 +52,15 @@ function moveOne(tree: VmaTree, move: VmaMove): void {
 }
 
 /** What the moves come to: in the span they touch, VMAs with the bounds that each has in the end: four or fewer. */
-function moveSeveral(tree: VmaTree, moves: readonly VmaMove[]): void {
+function moveSeveral(tree: VmaTree, steps: readonly VmaStep[]): void {
   const scale = tree.pagesPerByte;
   const list: RangeEntry<Vma>[] = [];
   let low = Infinity;
   let high = 0;
-  for (const move of moves) {
-    const { kind, vma } = move;
-    const { start, end } = kind === 'resize' ? move : vma;
+  for (const step of steps) {
+    if (step.kind === 'mark') continue;
+    const { kind, vma } = step;
+    const { start, end } = kind === 'resize' ? step : vma;
     low = Math.min(low, start, vma.start);
     high = Math.max(high, end, vma.end);
     const known = list.findIndex(({ value }) => value === vma);

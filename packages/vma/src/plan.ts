@@ -109,7 +109,7 @@ function planAt(
   const { prev, next } = mergeWith(tree, before, after, start, end, traits);
   const to = prev ?? next;
   if (to === null) {
-    const vma = vmaOf(start, end, traits);
+    const vma = vmaOf(start, end, traits, traits.pgoff);
     steps.push({ kind: 'insert', vma, from });
     return planOf(tree, 'new', steps, vma);
   }
@@ -243,7 +243,7 @@ export function planExpand(tree: VmaTree, vma: Vma, start: number, end: number):
 
 /** Puts the steps of a cut of `vma` at `address` down; `from` is what it was before earlier ones. The upper part. */
 function cut(tree: VmaTree, steps: VmaStep[], vma: Vma, from: Vma, address: number): Vma {
-  const upper = vmaOf(address, vma.end, { ...vmaTraits(vma), pgoff: pgoffAt(tree, vma, address) });
+  const upper = vmaOf(address, vma.end, vma, pgoffAt(tree, vma, address));
   steps.push({ kind: 'resize', vma, start: vma.start, end: address }, { kind: 'insert', vma: upper, from });
   return upper;
 }
@@ -289,9 +289,9 @@ function caseOf(prev: Vma | null, next: Vma | null): VmaCase {
   return prev === null ? 'right' : next === null ? 'left' : 'both';
 }
 
-/** A VMA that is in no tree yet. */
-function vmaOf(start: number, end: number, traits: VmaTraits): Vma {
-  const vma = new Vma(start, end, traits.flags, traits.pgoff, traits.file, traits.anonVma);
+/** A VMA that is in no tree yet; all but its `pgoff` is as `traits` say. */
+function vmaOf(start: number, end: number, traits: VmaTraits, pgoff: number): Vma {
+  const vma = new Vma(start, end, traits.flags, pgoff, traits.file, traits.anonVma);
   vma.flagsHigh = traits.flagsHigh;
   vma.anonChain = traits.anonChain;
   vma.ops = traits.ops;
